@@ -1,0 +1,34 @@
+"""The classic convolutional networks as their papers print them, in JAX and Flax.
+
+Public names are loaded when they are first used, so ``import cnn_jax`` is fast and starts
+no device.
+"""
+
+import importlib
+from typing import Any
+
+_HOME = {
+    "list_models": "cnn_jax.models",
+    "model_spec": "cnn_jax.models",
+    "create_model": "cnn_jax.models",
+    "without": "cnn_jax.layers.editing",
+    "replace": "cnn_jax.layers.editing",
+    "resize": "cnn_jax.layers.editing",
+    "count_parameters": "cnn_jax.layers.tracing",
+    "UserError": "cnn_jax.errors",
+}
+
+__all__ = list(_HOME)  # noqa: PLE0604 - the keys are the names
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'cnn_jax' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

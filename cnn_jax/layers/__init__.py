@@ -1,0 +1,1 @@
+"""One idea a file: rows of a table, activations, normalisation, dropout."""

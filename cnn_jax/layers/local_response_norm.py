@@ -1,0 +1,43 @@
+"""Local response normalisation across channels (Krizhevsky et al. 2012, Section 3.3)."""
+
+import jax.numpy as jnp
+from jax import lax
+
+from cnn_jax.types import Features
+
+
+def local_response_norm(
+    x: Features,
+    *,
+    k: float = 2.0,
+    n: int = 5,
+    alpha: float = 1e-4,
+    beta: float = 0.75,
+) -> Features:
+    """Return x / (k + alpha * sum of squares of the n nearest channels) ** beta.
+
+    The sum runs over channels i - n // 2 to i + n // 2, cut off at both ends. ``alpha``
+    multiplies the sum, as printed; Caffe and torch divide it by n (pass alpha / n).
+
+    Args:
+        x: features, [..., C].
+        k: constant of the denominator.
+        n: channels in the sum, odd.
+        alpha: weight of the sum.
+        beta: power of the denominator.
+
+    Raises:
+        ValueError: n is not a positive odd number.
+    """
+    if n < 1 or n % 2 == 0:
+        raise ValueError(f"n = {n} channels: a positive odd number is needed")
+    channels, reach = x.shape[-1], n // 2
+    squares = jnp.pad(x * x, ((0, 0),) * (x.ndim - 1) + ((reach, reach),))
+    total = squares[..., :channels]
+    for shift in range(1, n):
+        total = total + squares[..., shift : shift + channels]
+    base = k + alpha * total
+    if beta == 0.75:  # two square roots are far cheaper than a power
+        root = lax.rsqrt(base)
+        return x * root * jnp.sqrt(root)
+    return x * base ** (-beta)

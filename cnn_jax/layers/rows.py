@@ -1,0 +1,255 @@
+"""The table language: rows of plain numbers, and the loop that applies them.
+
+A row's ``name`` is the paper's layer name and the scope of its parameters. The last row
+of a table is its classifier.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+
+from cnn_jax.kernels.convolution import grouped_convolution
+from cnn_jax.kernels.pooling import average_pool, max_pool
+from cnn_jax.layers.activations import Activation, activate, pieces_of, relu
+from cnn_jax.layers.dropout import Dropout
+from cnn_jax.layers.initializers import he
+from cnn_jax.layers.local_response_norm import local_response_norm
+from cnn_jax.maths.geometry import WindowError, output_size
+from cnn_jax.types import Features, Images, ImageShape, Logits
+
+Initializer = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution, bias, activation.
+
+    Attributes:
+        name: the paper's.
+        features: output channels.
+        kernel: edge of the square window in pixels.
+        stride: step in pixels.
+        padding: zeros on each side in pixels.
+        groups: channel groups that do not see one another.
+        bias: initial value of the biases.
+    """
+
+    name: str
+    features: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    groups: int = 1
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class LocalResponseNorm:
+    """Normalisation across channels; see ``layers/local_response_norm.py``."""
+
+    name: str
+    k: float = 2.0
+    n: int = 5
+    alpha: float = 1e-4
+    beta: float = 0.75
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Maximum over windows of ``size`` x ``size`` pixels, ``stride`` apart."""
+
+    name: str
+    size: int
+    stride: int
+    padding: int = 0
+    ceil: bool = False
+
+
+@dataclass(frozen=True)
+class AveragePool:
+    """Mean over windows of ``size`` x ``size`` pixels, ``stride`` apart."""
+
+    name: str
+    size: int
+    stride: int
+    padding: int = 0
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Fully connected layer on the flattened input, activation, dropout.
+
+    Attributes:
+        name: the paper's.
+        features: output units.
+        dropout: probability of zeroing an output in training.
+        bias: initial value of the biases.
+    """
+
+    name: str
+    features: int
+    dropout: float = 0.0
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Fully connected layer from the flattened input to the class scores."""
+
+    name: str
+    bias: float = 0.0
+
+
+Row = Conv | LocalResponseNorm | MaxPool | AveragePool | Dense | Classifier
+Table = tuple[Row, ...]
+
+
+@contextmanager
+def named(row: Any, shape: tuple[int, ...]) -> Iterator[None]:
+    """Add the row's name and its input shape to the error of a window that is too big.
+
+    Raises:
+        WindowError: with the name of the layer where the image vanishes.
+    """
+    try:
+        yield
+    except WindowError as error:
+        raise WindowError(f"{row.name}: {error} (its input is {shape[1:]})") from None
+
+
+def check_names(table: tuple[Any, ...]) -> None:
+    """Raise ``ValueError`` if two rows of a table have one name."""
+    twice = [name for name, times in Counter(r.name for r in table).items() if times > 1]
+    if twice:
+        raise ValueError(f"layer names must be unique; used twice: {', '.join(twice)}")
+
+
+def check_images(images: Images, input_shape: ImageShape) -> None:
+    """Raise ``ValueError`` unless ``images`` are [N, H, W, C] with the right channels."""
+    if images.ndim != 4 or images.shape[-1] != input_shape[-1]:
+        raise ValueError(
+            f"images have shape {images.shape}; this network takes "
+            f"[N, H, W, {input_shape[-1]}], e.g. (N, {', '.join(map(str, input_shape))})"
+        )
+
+
+def convolve(
+    row: Conv, x: Features, *, initializer: Initializer, pieces: int = 1
+) -> Features:
+    """Apply the convolution of a row inside a compact module, without its activation.
+
+    Raises:
+        ValueError: the groups divide neither the input channels nor the features.
+        WindowError: the kernel is larger than the padded input.
+    """
+    if x.shape[-1] % row.groups or row.features % row.groups:
+        raise ValueError(
+            f"{row.name}: {row.groups} groups must divide its {x.shape[-1]} input "
+            f"channels and its {row.features} features"
+        )
+    for size in x.shape[1:3]:
+        output_size(size, row.kernel, row.stride, row.padding)
+    layer = nn.Conv(
+        row.features * pieces,
+        (row.kernel, row.kernel),
+        strides=row.stride,
+        padding=row.padding,
+        feature_group_count=row.groups,
+        kernel_init=initializer,
+        bias_init=nn.initializers.constant(row.bias),
+        conv_general_dilated=grouped_convolution,
+        name=row.name,
+    )
+    return layer(x)
+
+
+def apply_row(
+    row: Row,
+    x: Features,
+    *,
+    num_classes: int,
+    activation: Activation,
+    initializer: Initializer,
+    train: bool,
+) -> Features:
+    """Apply one row inside a compact module.
+
+    Raises:
+        TypeError: not a row of this file.
+        ValueError: the row cannot take an input of this shape.
+    """
+    dense = partial(nn.Dense, kernel_init=initializer, name=row.name)
+    act = partial(activate, activation, name=f"{row.name}_activation")
+    pieces = pieces_of(activation)
+    match row:
+        case Conv():
+            return act(convolve(row, x, initializer=initializer, pieces=pieces))
+        case LocalResponseNorm():
+            return local_response_norm(x, k=row.k, n=row.n, alpha=row.alpha, beta=row.beta)
+        case MaxPool():
+            return max_pool(x, row.size, row.stride, row.padding, ceil=row.ceil)
+        case AveragePool():
+            return average_pool(x, row.size, row.stride, row.padding)
+        case Dense():
+            bias = nn.initializers.constant(row.bias)
+            x = dense(row.features * pieces, bias_init=bias)(flatten(x))
+            return Dropout(row.dropout, name=f"{row.name}_dropout")(act(x), train=train)
+        case Classifier():
+            bias = nn.initializers.constant(row.bias)
+            return dense(num_classes, bias_init=bias)(flatten(x))
+    raise TypeError(f"{row!r} is not a row of cnn_jax.layers.rows")
+
+
+def flatten(x: Features) -> Features:
+    """Return [N, everything else], in the order height, width, channels."""
+    return x.reshape(x.shape[0], -1)
+
+
+class TableNetwork(nn.Module):
+    """A network that is its table: the rows applied one after the other.
+
+    Attributes:
+        num_classes: outputs of the classifier row.
+        input_shape: height, width, channels of the images it is built for.
+        table: the rows, the classifier last.
+        activation: after every ``Conv`` and ``Dense`` row.
+        initializer: of every kernel.
+    """
+
+    num_classes: int = 10
+    input_shape: ImageShape = (32, 32, 3)
+    table: Table = ()
+    activation: Activation = relu
+    initializer: Initializer = he
+
+    @nn.compact
+    def __call__(self, images: Images, *, train: bool) -> Logits:
+        """Return class scores, [N, num_classes].
+
+        Args:
+            images: preprocessed images, [N, H, W, C].
+            train: draw dropout masks (random stream ``dropout``).
+
+        Raises:
+            ValueError: the images, or what a layer makes of them, do not fit; the
+                message names the layer.
+        """
+        check_images(images, self.input_shape)
+        check_names(self.table)
+        x = images
+        for row in self.table:
+            with named(row, x.shape):
+                x = apply_row(
+                    row,
+                    x,
+                    num_classes=self.num_classes,
+                    activation=self.activation,
+                    initializer=self.initializer,
+                    train=train,
+                )
+        return x

@@ -1,0 +1,1 @@
+"""Mathematics in NumPy, without JAX."""

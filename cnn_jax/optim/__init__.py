@@ -1,0 +1,1 @@
+"""Schedules and optimizers in the papers' terms."""

@@ -1,0 +1,1 @@
+"""State, pure steps, one loop; given a module, a loss and an optimizer."""

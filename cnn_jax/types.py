@@ -1,0 +1,87 @@
+"""The names of the arrays that flow through the package, and what a model declares."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import jax
+from jaxtyping import Array, Float, Int, UInt8
+
+Pixels = UInt8[Array, "batch height width channels"]
+"""Images as stored: 0 to 255."""
+Images = Float[Array, "batch height width channels"]
+"""Images as a network sees them: preprocessed, float32."""
+Features = Float[Array, "batch ..."]
+"""What flows between two layers."""
+Labels = Int[Array, " batch"]
+Logits = Float[Array, "batch classes"]
+"""Class scores, larger is better."""
+Key = jax.Array
+"""A typed JAX random key (``jax.random.key``)."""
+Variables = dict[str, Any]
+"""A Linen variable tree: ``params`` and, where there is one, ``batch_stats``."""
+ImageShape = tuple[int, int, int]
+"""Height, width, channels."""
+
+Task = Literal["classify", "multi_label", "multi_head", "sequence", "unsupervised"]
+
+
+class Batch(NamedTuple):
+    """One batch; ``mask`` is 1.0 for an example and 0.0 for padding."""
+
+    images: Images
+    labels: Labels
+    mask: Float[Array, " batch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """One error that the paper printed.
+
+    Attributes:
+        top1: top-1 error in percent, None if not printed.
+        top5: top-5 error in percent, None if not printed.
+        protocol: how it was measured, e.g. ``"ILSVRC-2012 val, 1 net, 10 crops"``.
+        source: the table it stands in.
+    """
+
+    top1: float | None = None
+    top5: float | None = None
+    protocol: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """What a file in ``models/`` declares about one network.
+
+    Attributes:
+        build: makes the module; every argument has a default.
+        input_shape: height, width, channels of the printed network.
+        output_shape: shape of the output for one image.
+        num_classes: classes of the printed network.
+        parameters: trainable parameters without auxiliary heads; a tested claim. None
+            where no source allows a count.
+        macs: multiply-adds of convolutions and dense layers; a tested claim.
+        paper: short name, e.g. ``"Krizhevsky et al."``.
+        year: of publication.
+        source: title, venue, table or figure.
+        task: what the output means.
+        published: the paper's own errors.
+    """
+
+    build: Callable[..., Any]
+    input_shape: ImageShape
+    num_classes: int
+    parameters: int | None
+    macs: int | None
+    paper: str
+    year: int
+    source: str
+    output_shape: tuple[int, ...] = ()
+    task: Task = "classify"
+    published: tuple[Published, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.output_shape:
+            object.__setattr__(self, "output_shape", (self.num_classes,))
