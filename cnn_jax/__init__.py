@@ -15,6 +15,17 @@ _HOME = {
     "replace": "cnn_jax.layers.editing",
     "resize": "cnn_jax.layers.editing",
     "count_parameters": "cnn_jax.layers.tracing",
+    "Experiment": "cnn_jax.experiment.declaration",
+    "Where": "cnn_jax.experiment.declaration",
+    "run": "cnn_jax.experiment.run",
+    "load_run": "cnn_jax.experiment.load",
+    "Arm": "cnn_jax.study.study",
+    "Study": "cnn_jax.study.study",
+    "PublishedColumn": "cnn_jax.study.results",
+    "run_study": "cnn_jax.study.runner",
+    "list_experiments": "cnn_jax.study.declared",
+    "load_experiment": "cnn_jax.study.declared",
+    "load_study": "cnn_jax.study.declared",
     "UserError": "cnn_jax.errors",
 }
 

@@ -1,1 +1,1 @@
-"""Convolution and pooling as pure functions, each with the fastest lowering per platform."""
+"""Convolution and pooling as pure functions, the fastest lowering per platform."""

@@ -6,7 +6,7 @@ from functools import reduce
 import jax.numpy as jnp
 from jax import Array
 
-from cnn_jax.maths.geometry import window_padding
+from cnn_jax.maths.geometry import WindowError, window_padding
 
 
 def _windows(x: Array, size: int, stride: int) -> list[Array]:
@@ -24,7 +24,14 @@ def _windows(x: Array, size: int, stride: int) -> list[Array]:
     ]
 
 
-def _pad(x: Array, size: int, stride: int, padding: int, ceil: bool, fill: float):  # type: ignore[no-untyped-def]
+def _pad(
+    x: Array, size: int, stride: int, padding: int, *, ceil: bool, fill: float
+) -> Array:
+    if padding >= size:
+        raise WindowError(
+            f"padding {padding} must be smaller than the window of {size}: a window of "
+            f"padding alone has no value"
+        )
     rows = window_padding(x.shape[1], size, stride, padding, ceil=ceil)
     columns = window_padding(x.shape[2], size, stride, padding, ceil=ceil)
     return jnp.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=fill)
@@ -47,9 +54,9 @@ def max_pool(
         ceil: the last window may hang over the end (``maths.geometry.output_size``).
 
     Raises:
-        WindowError: the window is larger than the padded input.
+        WindowError: the window is larger than the padded input, or padding alone.
     """
-    padded = _pad(x, size, stride, padding, ceil, -jnp.inf)
+    padded = _pad(x, size, stride, padding, ceil=ceil, fill=-jnp.inf)
     return _fold(jnp.maximum, _windows(padded, size, stride))
 
 
@@ -63,7 +70,7 @@ def average_pool(x: Array, size: int, stride: int, padding: int = 0) -> Array:
         padding: pixels of zero on each side.
 
     Raises:
-        WindowError: the window is larger than the padded input.
+        WindowError: the window is larger than the padded input, or padding alone.
     """
-    padded = _pad(x, size, stride, padding, False, 0.0)
+    padded = _pad(x, size, stride, padding, ceil=False, fill=0.0)
     return _fold(jnp.add, _windows(padded, size, stride)) / (size * size)

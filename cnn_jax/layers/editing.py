@@ -43,10 +43,17 @@ def replace(model: Model, **rows: Any) -> Model:
             ``conv3=Conv("conv3", 512, 3, padding=1)``.
 
     Raises:
-        UserError: an unknown name, or rows that do not fit one another.
+        UserError: an unknown name, rows that do not fit one another, or a classifier
+            replaced by a layer of another kind.
     """
     for name in rows:
         _check_exists(model, name)
+    last = _table(model)[-1]
+    if not isinstance(rows.get(last.name, last), type(last)):
+        raise UserError(
+            f"{last.name} is the classifier: it can be replaced by another "
+            f"{type(last).__name__} only, not by {rows[last.name]!r}"
+        )
     table = tuple(rows.get(row.name, row) for row in _table(model))
     return _with_table(model, table, f"with {', '.join(rows)} replaced")
 

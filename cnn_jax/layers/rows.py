@@ -129,6 +129,16 @@ def check_names(table: tuple[Any, ...]) -> None:
         raise ValueError(f"layer names must be unique; used twice: {', '.join(twice)}")
 
 
+def check_row(row: Any) -> None:
+    """Raise ``ValueError`` unless the counts of a row are whole numbers from 1 on."""
+    for field in ("features", "kernel", "size", "stride", "groups"):
+        value = getattr(row, field, 1)
+        if not isinstance(value, int) or value < 1:
+            raise ValueError(
+                f"{row.name}: {field} = {value}; a whole number of at least 1 is needed"
+            )
+
+
 def check_images(images: Images, input_shape: ImageShape) -> None:
     """Raise ``ValueError`` unless ``images`` are [N, H, W, C] with the right channels."""
     if images.ndim != 4 or images.shape[-1] != input_shape[-1]:
@@ -183,10 +193,16 @@ def apply_row(
         TypeError: not a row of this file.
         ValueError: the row cannot take an input of this shape.
     """
+    check_row(row)
     dense = partial(nn.Dense, kernel_init=initializer, name=row.name)
     act = partial(activate, activation, name=f"{row.name}_activation")
     pieces = pieces_of(activation)
     match row:
+        case Conv() | MaxPool() | AveragePool() if x.ndim != 4:
+            raise ValueError(
+                f"{row.name}: it slides over images [N, H, W, C]; its input has shape "
+                f"{x.shape[1:]} for each image"
+            )
         case Conv():
             return act(convolve(row, x, initializer=initializer, pieces=pieces))
         case LocalResponseNorm():

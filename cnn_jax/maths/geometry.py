@@ -31,8 +31,13 @@ def output_size(
         ceil: round up, so that no input pixel is left out.
 
     Raises:
-        WindowError: the window is larger than the padded input.
+        WindowError: the window is larger than the padded input, or it is not a window.
     """
+    if window < 1 or stride < 1 or padding < 0:
+        raise WindowError(
+            f"window {window}, stride {stride}, padding {padding}: window and stride must "
+            f"be at least 1, padding at least 0"
+        )
     room = size + 2 * padding - window
     if room < 0:
         raise WindowError(

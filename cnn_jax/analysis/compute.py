@@ -1,0 +1,67 @@
+"""Multiply-adds of a network, found by tracing: no device, no memory.
+
+Counted are convolutions and dense layers, for one image; biases, activations, pooling and
+normalisation are not. The numbers come from the shapes of kernels and outputs, so they do
+not depend on how a kernel is computed.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from cnn_jax.layers.tracing import trace_variables
+
+
+def layer_macs(model: Any) -> dict[str, int]:
+    """Return the multiply-adds for one image, by parameter scope, in order of use.
+
+    A scope is the path of a layer, e.g. ``"conv1"`` or ``"inception_4a/conv5x5"``. Layers
+    that only training runs (auxiliary heads) are not counted; a layer that is applied
+    twice counts twice.
+
+    Args:
+        model: a module with an ``input_shape`` (height, width, channels).
+
+    Raises:
+        ValueError: some layer cannot take its input; the message names it.
+    """
+    macs: Counter[str] = Counter()
+
+    def count(
+        call: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: nn.module.InterceptorContext,
+    ) -> Any:
+        output = call(*args, **kwargs)
+        layer = context.module
+        if context.method_name == "__call__" and isinstance(layer, nn.Conv | nn.Dense):
+            # Every output is the dot product of one column of the kernel.
+            kernel = layer.variables["params"]["kernel"]
+            macs["/".join(layer.path)] += math.prod(output.shape) * math.prod(
+                kernel.shape[:-1]
+            )
+        return output
+
+    variables = trace_variables(model)
+    images = jax.ShapeDtypeStruct((1, *model.input_shape), jnp.float32)
+    with nn.intercept_methods(count):
+        jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
+    return dict(macs)
+
+
+def count_macs(model: Any) -> int:
+    """Return the multiply-adds of all convolutions and dense layers for one image.
+
+    Args:
+        model: a module with an ``input_shape`` (height, width, channels).
+
+    Raises:
+        ValueError: some layer cannot take its input; the message names it.
+    """
+    return sum(layer_macs(model).values())

@@ -1,0 +1,100 @@
+"""Parse the command line, run the command, turn mistakes into one line.
+
+Exit codes: 0 done, 1 a bug (with its traceback), 2 a user's mistake, 130 interrupted.
+"""
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import tyro
+from tyro.conf import subcommand
+
+from cnn_jax.cli.experiments import Experiments
+from cnn_jax.cli.models import Models
+from cnn_jax.cli.study import Study
+from cnn_jax.cli.train import Train
+from cnn_jax.errors import UserError
+from cnn_jax.registry import unknown
+
+Command = (
+    Annotated[Models, subcommand("models")]
+    | Annotated[Experiments, subcommand("experiments")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Study, subcommand("study")]
+)
+
+COMMANDS = ("models", "experiments", "train", "study")
+
+DESCRIPTION = """The classic convolutional networks as their papers print them.
+
+Example: cnn-jax study alexnet_layer_removal
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code.
+
+    Args:
+        arguments: without the program's name; None for those of the process.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"] or ["--help"]
+    # A pipe whose reader has left is no mistake; say nothing more into it.
+    try:
+        return _run(given)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        _say("interrupted; the same command goes on where it was")
+        return 130
+    except UserError as error:
+        if debug:
+            raise
+        _say(" ".join(str(error).split()))
+        return 2
+
+
+def _run(given: list[str]) -> int:
+    if not given[0].startswith("-") and given[0] not in COMMANDS:
+        raise unknown(given[0], COMMANDS, what="command")
+    caught = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(caught):
+            command = tyro.cli(
+                Command,  # type: ignore[arg-type]
+                prog="cnn-jax",
+                description=DESCRIPTION,
+                args=given,
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
+    except SystemExit as stop:
+        if stop.code in (None, 0):
+            return 0
+        _say(_one_line(caught.getvalue()))
+        return 2
+    return command()
+
+
+def _one_line(message: str) -> str:
+    """Return the first message in a parser's box of output, as one line."""
+    lines = [re.sub(r"^[│|\s]+|[│|\s]+$", "", line) for line in message.splitlines()]
+    kept = []
+    for line in lines:
+        if not line or set(line) <= set("─-╭╮╰╯ ") or line.startswith(("╭", "╰")):
+            if kept:
+                break
+            continue
+        kept.append(line)
+    text = " ".join(kept) or "the command line could not be read"
+    return f"{text} (see cnn-jax --help)"
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"cnn-jax: {line}\n")

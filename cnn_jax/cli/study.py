@@ -1,0 +1,71 @@
+"""``cnn-jax study``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+
+@dataclass(frozen=True)
+class Study:
+    """Run a study: all its arms with several seeds, then the report.
+
+    Given again, an interrupted study goes on; a finished one only shows its report.
+
+    Example: cnn-jax study alexnet_layer_removal --dataset mnist --data-dir path/to/mnist
+    """
+
+    name: Positional[str]
+    """As ``cnn-jax experiments`` lists it, or the path of a file that declares STUDY."""
+    dataset: str | None = None
+    """The study's setting: the same question on other data."""
+    data_dir: Path | None = None
+    """Where the dataset lies: a directory, or an archive."""
+    seeds: int | None = None
+    """Runs an arm."""
+    epochs: float | None = None
+    """Another length; the learning-rate schedule is stretched in proportion."""
+    arms: str | None = None
+    """Names with commas between, or "all"; the baseline always runs."""
+    out: Path | None = None
+    """Directory of the study; runs/NAME/SETTING by default."""
+    experiments: Path | None = None
+    """A directory of your own, looked through before ./experiments and the built-in ones."""
+    progress: Literal["auto", "live", "plain", "none"] = "auto"
+    """auto is live on a terminal, plain lines elsewhere."""
+    json: bool = False
+    """Write results.json to standard output instead of the table."""
+
+    def __call__(self) -> int:
+        """Run, and write the table and the report's path."""
+        from cnn_jax.cli.output import print_json, print_line, print_renderable
+        from cnn_jax.experiment.declaration import Where
+        from cnn_jax.study.declared import load_study
+        from cnn_jax.study.runner import run_study
+        from cnn_jax.study.table import terminal_table
+        from cnn_jax.training.parallel import keep_freed_memory
+
+        study, file = load_study(self.name, self.experiments)
+        arms = None
+        if self.arms is not None:
+            arms = tuple(arm.strip() for arm in self.arms.split(",") if arm.strip())
+        keep_freed_memory()
+        outcome = run_study(
+            study,
+            self.out,
+            Where(data_dir=self.data_dir, progress=self.progress),
+            setting=self.dataset,
+            seeds=self.seeds,
+            arms=arms,
+            epochs=self.epochs,
+            study_file=file,
+        )
+        if self.json:
+            print_json(outcome.results)
+            return 0
+        print_renderable(terminal_table(outcome.results))
+        if not outcome.trained:
+            print_line("every run was finished already; nothing was trained")
+        print_line(f"report: {outcome.report.resolve()}")
+        return 0

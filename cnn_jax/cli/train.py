@@ -1,0 +1,95 @@
+"""``cnn-jax train``."""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train one declared experiment; given again, an interrupted run goes on.
+
+    Example: cnn-jax train lenet5_mnist --data-dir path/to/mnist
+    """
+
+    name: Positional[str]
+    """As ``cnn-jax experiments`` lists it."""
+    dataset: str | None = None
+    """Another dataset; the network takes its channels and classes."""
+    data_dir: Path | None = None
+    """Where the dataset lies: a directory, or an archive."""
+    epochs: float | None = None
+    """Another length; the learning-rate schedule is stretched in proportion."""
+    batch_size: int | None = None
+    """Examples a step."""
+    seed: int | None = None
+    """Of initial weights, order, augmentation and dropout."""
+    out: Path | None = None
+    """Directory of the run; runs/NAME/DATASET-seedS by default."""
+    experiments: Path | None = None
+    """A directory of your own, looked through before ./experiments and the built-in ones."""
+    progress: Literal["auto", "live", "plain", "none"] = "auto"
+    """auto is live on a terminal, plain lines elsewhere."""
+    json: bool = False
+    """Write the result as JSON."""
+
+    def __call__(self) -> int:
+        """Train, and write where the run is."""
+        from cnn_jax.cli.output import print_json, print_line
+        from cnn_jax.codec import digest
+        from cnn_jax.experiment.declaration import (
+            Where,
+            encode_experiment,
+            on_dataset,
+            with_epochs,
+        )
+        from cnn_jax.experiment.program import Workbench
+        from cnn_jax.experiment.run import run
+        from cnn_jax.study.declared import load_experiment
+        from cnn_jax.training.parallel import keep_freed_memory
+
+        declared = load_experiment(self.name, self.experiments)
+        bench = Workbench(Where(data_dir=self.data_dir, progress=self.progress))
+        if self.dataset is not None and self.dataset != declared.dataset:
+            dataset = bench.dataset(self.dataset)
+            declared = on_dataset(
+                declared,
+                self.dataset,
+                channels=dataset.channels,
+                num_classes=len(dataset.classes),
+            )
+        experiment = declared
+        if self.epochs is not None:
+            experiment = with_epochs(experiment, self.epochs)
+        if self.batch_size is not None:
+            experiment = dataclasses.replace(experiment, batch_size=self.batch_size)
+        suffix = ""
+        if experiment != declared:
+            suffix = f"-{digest(encode_experiment(experiment))[:8]}"
+        if self.seed is not None:
+            experiment = dataclasses.replace(experiment, seed=self.seed)
+        out = self.out or Path("runs") / self.name / (
+            f"{experiment.dataset}-seed{experiment.seed}{suffix}"
+        )
+        keep_freed_memory()
+        result = run(experiment, out, workbench=bench, title=self.name)
+        if self.json:
+            print_json(result | {"directory": str(out)})
+            return 0
+        if result["status"] == "diverged":
+            print_line(f"diverged: the loss stopped being finite at {result['diverged_at_step']}")
+        else:
+            print_line(
+                f"{bench.dataset(experiment.dataset).label}: test error "
+                f"{result['test_error']:.2%} ({result['test_wrong']} of "
+                f"{result['test_examples']} wrong), validation error "
+                f"{result['validation_error']:.2%}, {result['steps']} steps, "
+                f"{result['wall_seconds']:.1f} s, resumed_at_step {result['resumed_at_step']}"
+            )
+        print_line(f"run: {out}")
+        return 0
+
+

@@ -1,0 +1,1 @@
+"""An experiment: its declaration, its compiled program, its run."""

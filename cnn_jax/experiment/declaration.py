@@ -1,0 +1,170 @@
+"""``Experiment``: everything that changes a run's numbers, as one frozen value.
+
+What does not change numbers (where the data lies, what is shown) is in ``Where``.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cnn_jax.codec import digest, encode
+from cnn_jax.data.augmentation import Augmentation
+from cnn_jax.data.preprocessing import Normalization
+from cnn_jax.errors import UserError
+from cnn_jax.optim.optimizers import Sgd
+from cnn_jax.optim.schedules import Schedule
+from cnn_jax.training.losses import Loss, cross_entropy
+from cnn_jax.training.progress import Kind
+from cnn_jax.types import ImageShape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One training run, but for the machine it runs on.
+
+    A baseline writes every field; a variant is ``dataclasses.replace``.
+
+    Attributes:
+        question: what it is to answer.
+        source: paper and section that the recipe is from.
+        model: a module instance, e.g. ``create_model("alexnet_small")``.
+        dataset: name as on the command line.
+        train_examples: size of a fixed, class-balanced subset of the training split; None
+            for all of it.
+        image_size: height and width in pixels at which images are kept; None for the
+            network's. Larger ones are cut to the network's size: at random by a
+            ``RandomCrop`` in training, at the centre in evaluation.
+        normalization: of the pixels.
+        augmentation: in the order in which they are applied.
+        loss: of one example.
+        optimizer: update rule and weight decay.
+        schedule: learning rate, in epochs.
+        epochs: passes over the training split.
+        batch_size: examples a step, over all devices.
+        seed: of initial weights, order, augmentation and dropout.
+
+    Raises:
+        UserError: a number out of its range.
+    """
+
+    question: str
+    source: str
+    model: Any
+    dataset: str
+    train_examples: int | None = None
+    image_size: tuple[int, int] | None = None
+    normalization: Normalization = Normalization()
+    augmentation: tuple[Augmentation, ...] = ()
+    loss: Loss = cross_entropy
+    optimizer: Sgd
+    schedule: Schedule
+    epochs: float
+    batch_size: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _at_least("epochs", self.epochs, 0, strict=True)
+        _at_least("batch size", self.batch_size, 1)
+        if self.train_examples is not None:
+            _at_least("train_examples", self.train_examples, 1)
+        if not 0 <= self.seed < 2**32 - 1:
+            raise UserError(f"seed {self.seed} is not in 0 ... {2**32 - 2}")
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Height, width and channels of the images as they are kept."""
+        height, width, channels = self.model.input_shape
+        return (*(self.image_size or (height, width)), channels)
+
+
+def _at_least(what: str, value: float, least: float, *, strict: bool = False) -> None:
+    if not (value > least if strict else value >= least):
+        bound = "more than" if strict else "at least"
+        raise UserError(f"{what} is {value}; {bound} {least} is needed")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """Where and how visibly to run: nothing here changes a number.
+
+    Attributes:
+        data_dir: where the dataset lies; None for one that comes with the package.
+        progress: ``auto``, ``live``, ``plain`` or ``none``.
+        checkpoint_seconds: longest time between two checkpoints; there is always one at
+            the end of an epoch.
+    """
+
+    data_dir: Path | None = None
+    progress: Kind = "auto"
+    checkpoint_seconds: float = 60.0
+
+
+def encode_experiment(experiment: Experiment) -> dict[str, Any]:
+    """Return the experiment as JSON data.
+
+    Raises:
+        UserError: a field holds something that has no stable name.
+    """
+    data: dict[str, Any] = encode(experiment, "experiment")
+    return data
+
+
+def identity(experiment: Experiment, fingerprint: str) -> str:
+    """Return the SHA-256 (hex) of all that changes the numbers of a run.
+
+    Args:
+        experiment: its question and source do not count.
+        fingerprint: of the dataset's content.
+    """
+    fields = dict(encode_experiment(experiment)["fields"])
+    del fields["question"], fields["source"]
+    return digest({"experiment": fields, "dataset": fingerprint})
+
+
+def with_epochs(experiment: Experiment, epochs: float) -> Experiment:
+    """Return the experiment with another length; its schedule is stretched in proportion."""
+    _at_least("epochs", epochs, 0, strict=True)
+    schedule = experiment.schedule.scaled(epochs / experiment.epochs)
+    return dataclasses.replace(experiment, epochs=epochs, schedule=schedule)
+
+
+def on_dataset(
+    experiment: Experiment, name: str, *, channels: int, num_classes: int
+) -> Experiment:
+    """Return the experiment on another dataset; the network takes its channels and classes.
+
+    Args:
+        experiment: to be moved.
+        name: of the dataset.
+        channels: 1 for grey images, 3 for colour.
+        num_classes: of the dataset.
+    """
+    height, width, _ = experiment.model.input_shape
+    model = experiment.model.clone(
+        input_shape=(height, width, channels), num_classes=num_classes
+    )
+    return dataclasses.replace(experiment, dataset=name, model=model)
+
+
+def first_difference(first: Any, second: Any, where: str = "") -> str | None:
+    """Return the first place where two JSON values differ, as ``path: a is not b``."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in sorted({*first, *second}):
+            inner = where if key == "fields" else f"{where}.{key}".lstrip(".")
+            found = first_difference(first.get(key), second.get(key), inner)
+            if found:
+                return found
+        return None
+    if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        for i, (a, b) in enumerate(zip(first, second, strict=True)):
+            found = first_difference(a, b, f"{where}[{i}]")
+            if found:
+                return found
+        return None
+    return None if first == second else f"{where}: {_short(first)} there, {_short(second)} here"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""Studies: one question, several arms, several seeds, one report."""

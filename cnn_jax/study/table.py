@@ -1,0 +1,211 @@
+"""The table of a study: one list of columns, for markdown, the terminal and the page."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnn_jax.study import wording
+from cnn_jax.study.wording import NOTHING, interval, percent
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+Results = Mapping[str, Any]
+
+
+class Cell(NamedTuple):
+    """One value and, where it has one, its interval or remark."""
+
+    text: str
+    detail: str = ""
+
+
+class Column(NamedTuple):
+    """One column: ``key`` is for programs, ``group`` the heading over several columns."""
+
+    key: str
+    group: str
+    title: str
+    cells: tuple[Cell, ...]
+
+
+def columns(results: Results) -> tuple[Column, ...]:
+    """Return every column of the full table, arms in the order of the study.
+
+    Columns that would say nothing are left out: removed parameters where no arm changes
+    their number, intervals for all comparisons together where there is only one.
+    """
+    arms = list(results["arms"].values())
+    digits, many = wording.decimals(results), results["comparison"]["comparisons"]
+    found = [
+        Column("arm", "", "arm", tuple(_name(n, a) for n, a in results["arms"].items()))
+    ]
+
+    def add(key: str, group: str, title: str, cells: Iterable[Cell]) -> None:
+        found.append(Column(key, group, title, tuple(cells)))
+
+    network, here = "network", "trained here"
+    add("parameters", network, "parameters", (Cell(f"{a['parameters']:,}") for a in arms))
+    if wording.changes_size(results):
+        for kind, title in (("trained", "removed here"), ("printed", "removed in print")):
+            entries = [arm["parameters_removed"][kind] for arm in arms]
+            if any(entries):
+                add(f"removed_{kind}", network, title, (_removed(e) for e in entries))
+    add("test", here, "test error %", (_error(a, digits) for a in arms))
+    wilson = (Cell(interval(a["test_error"]["wilson"], digits) or NOTHING) for a in arms)
+    add("wilson", here, "test-set interval %", wilson)
+    train = (Cell(percent(a["train_error"], digits)) for a in arms)
+    add("train", here, "training error %", train)
+    speeds = [results["timing"][name]["images_per_second"] for name in results["arms"]]
+    add("speed", here, "images/s", (Cell(_speed(s)) for s in speeds))
+    if any(arm["difference"] for arm in arms):
+        base = results["arms"][results["comparison"]["baseline"]]["label"]
+        group = f"difference to {base}, points"
+        own = (_difference(a, "interval", digits) for a in arms)
+        add("difference", group, "paired", own)
+        if many > 1:
+            strict = (_difference(a, "simultaneous", digits) for a in arms)
+            add("together", group, f"all {many} together", (Cell(c.detail) for c in strict))
+            add("holm", group, "Holm p", (Cell(_p_value(a["difference"])) for a in arms))
+        add("verdict", group, "verdict", (Cell(wording.verdict(a, many)) for a in arms))
+    for index, column in enumerate(results["study"]["published"]):
+        values = [arm["published"][index] for arm in arms]
+        cells = (Cell(NOTHING if v is None else f"{v:g}") for v in values)
+        add(f"published_{index}", f"published [{index + 1}]", column["title"], cells)
+    return tuple(found)
+
+
+def _name(name: str, arm: Mapping[str, Any]) -> Cell:
+    return Cell(arm["label"], "" if arm["label"] == name else name)
+
+
+def _removed(entry: Mapping[str, Any] | None) -> Cell:
+    text, _, detail = wording.removed(entry).partition(" (")
+    return Cell(text, f"({detail}" if detail else "")
+
+
+def _error(arm: Mapping[str, Any], digits: int) -> Cell:
+    error = arm["test_error"]
+    details = [interval(error["interval"], digits)]
+    if error["seeds"] == 1:
+        details = ["one seed: no interval"]
+    details.append(wording.ran(arm))
+    return Cell(percent(error["mean"], digits), "; ".join(d for d in details if d))
+
+
+def _difference(arm: Mapping[str, Any], which: str, digits: int) -> Cell:
+    entry = arm["difference"]
+    if entry is None or entry["mean"] is None:
+        return Cell(NOTHING, "" if which == "interval" else NOTHING)
+    ends = interval(entry[which], digits)
+    return Cell(
+        percent(entry["mean"], digits, sign=True),
+        ends or ("" if which == "interval" else NOTHING),
+    )
+
+
+def _p_value(entry: Mapping[str, Any] | None) -> str:
+    if entry is None or entry["holm_p_value"] is None:
+        return NOTHING
+    p = entry["holm_p_value"]
+    return "<0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+
+
+def _speed(value: float | None) -> str:
+    """Return three significant digits: a clock on a shared machine knows no more."""
+    return NOTHING if value is None else f"{float(f'{value:.3g}'):,.0f}"
+
+
+def markdown(results: Results) -> str:
+    """Return ``table.md``: two aligned tables, the answer, sources and notes."""
+    study = results["study"]
+    table = {column.key: column for column in columns(results)}
+    errors = [key for key in table if key in _ERRORS or key.startswith("published_")]
+    rest = ["arm", *(key for key in table if key not in errors)]
+    lines = [
+        f"# {study['title']}",
+        "",
+        f"{study['question']} ({study['study_source']})",
+        "",
+        f"Setting `{study['setting']}`, {study['dataset_label']}: "
+        f"{study['setting_description']}",
+        "",
+        *(f"- {sentence}" for sentence in wording.answer(results)),
+        "",
+        *_pipes([table[key] for key in errors]),
+        "",
+        *_pipes([table[key] for key in rest]),
+        "",
+        *(f"[{i + 1}] {c['source']}  " for i, c in enumerate(study["published"])),
+        *([""] if study["published"] else []),
+        *(f"- {sentence}" for sentence in wording.ranking(results)),
+        *(f"- {sentence}" for sentence in wording.how_to_read(results)),
+        "",
+        f"Command: `{results['provenance']['command']}`",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+_ERRORS = ("arm", "test", "difference", "together", "holm", "verdict")
+
+
+def _pipes(chosen: Sequence[Column]) -> list[str]:
+    rows = [[_heading(column) for column in chosen]]
+    rows += [
+        [f"{cell.text} {cell.detail}".strip() for cell in cells]
+        for cells in zip(*(column.cells for column in chosen), strict=True)
+    ]
+    rows = [[text.replace("|", "\\|").replace("\n", " ") for text in row] for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(chosen))]
+    lines = [
+        "| " + " | ".join(t.ljust(w) for t, w in zip(row, widths, strict=True)) + " |"
+        for row in rows
+    ]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    return [lines[0], rule, *lines[1:]]
+
+
+def _heading(column: Column) -> str:
+    if column.key.startswith("published_"):
+        return f"{column.title} {column.group.removeprefix('published ')}"
+    if column.key == "difference":
+        return column.group
+    return column.title
+
+
+def _two_lines(cell: Cell) -> str:
+    """Keep value and interval on one line, a remark below them."""
+    return f"{cell.text} {cell.detail}".strip().replace("; ", "\n")
+
+
+_SHORT = {"test": "test %", "difference": "difference", "train": "train %"}
+
+
+def terminal_table(results: Results) -> "Table":
+    """Return the table for a terminal of 100 columns; the page holds the rest."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    study = results["study"]
+    table = {column.key: column for column in columns(results)}
+    keys = ["arm", "parameters", "test", "difference", "verdict", "train"]
+    chosen = [table[key] for key in keys if key in table]
+    view = Table(
+        title=Text(f"{study['title']} ({study['dataset_label']})"),
+        caption=Text(" ".join(wording.answer(results)).replace("`", "")),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    for column in chosen:
+        title = _SHORT.get(column.key, column.title)
+        right = column.key in ("parameters", "train")
+        view.add_column(Text(title), justify="right" if right else "left")
+    for cells in zip(*(column.cells for column in chosen), strict=True):
+        view.add_row(
+            *(
+                Text(cell.text if column.key == "arm" else _two_lines(cell))
+                for column, cell in zip(chosen, cells, strict=True)
+            )
+        )
+    return view

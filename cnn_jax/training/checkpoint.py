@@ -1,0 +1,93 @@
+"""Checkpoints of a training state, by Orbax.
+
+A save returns when the checkpoint is complete, so a kill costs at most the steps since
+the last one. The newest two are kept: should the newest not be readable, the one before
+it is used, and that is said.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import jax
+import numpy as np
+
+from cnn_jax.errors import UserError
+from cnn_jax.training.parallel import fetch, place
+
+State = TypeVar("State")
+
+KEPT = 2
+
+
+class Checkpoints:
+    """The checkpoints in one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """Open or create ``directory``; remains of a killed save are removed."""
+        import orbax.checkpoint as ocp
+
+        self._ocp = ocp
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        self._directory = directory
+        self._manager = ocp.CheckpointManager(
+            directory.absolute(),
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=KEPT, enable_async_checkpointing=False, create=True
+            ),
+        )
+
+    def save(self, step: int, state: Any) -> None:
+        """Write ``state`` as the checkpoint of ``step``; waits for the disk.
+
+        Raises:
+            UserError: the disk does not take it.
+        """
+        if step in self._manager.all_steps():
+            return
+        try:
+            # NumPy arrays: Orbax then needs half the time that device arrays take.
+            self._manager.save(step, args=self._ocp.args.StandardSave(fetch(state)))
+        except Exception as error:
+            reason = str(error).strip().splitlines()[0] if str(error) else repr(error)
+            raise UserError(
+                f"cannot write the checkpoint of step {step} to {self._directory}: {reason}"
+            ) from error
+
+    def restore(self, like: State) -> tuple[State | None, list[str]]:
+        """Return the newest readable state, and one line for each unreadable one.
+
+        Args:
+            like: a state, or shapes and dtypes of one.
+        """
+        problems = []
+        target = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), like)
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                restored = self._manager.restore(
+                    step, args=self._ocp.args.StandardRestore(target)
+                )
+            except Exception as error:
+                reason = str(error).strip().splitlines()[0] if str(error) else repr(error)
+                problems.append(f"checkpoint of step {step} is not readable ({reason})")
+                with contextlib.suppress(Exception):
+                    self._manager.delete(step)
+                continue
+            return place(restored), problems
+        return None, problems
+
+    def close(self) -> None:
+        """Release the directory."""
+        self._manager.close()
+
+
+@contextlib.contextmanager
+def open_checkpoints(directory: Path) -> Iterator[Checkpoints]:
+    """Open the checkpoints in ``directory`` and close them at the end."""
+    checkpoints = Checkpoints(directory)
+    try:
+        yield checkpoints
+    finally:
+        checkpoints.close()

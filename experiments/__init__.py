@@ -1,0 +1,1 @@
+"""What this project trains: each file declares ``EXPERIMENTS`` or ``STUDY``."""

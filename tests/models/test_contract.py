@@ -1,0 +1,176 @@
+"""What holds for every network that a file in ``cnn_jax/models`` declares."""
+
+import math
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import cnn_jax
+from cnn_jax.analysis.compute import count_macs
+from cnn_jax.errors import UserError
+from cnn_jax.layers.editing import without
+from cnn_jax.layers.tracing import count_parameters, trace_output, trace_variables
+from cnn_jax.registry import NAME
+
+every_model = pytest.mark.parametrize("name", cnn_jax.list_models())
+
+
+def test_the_networks_of_the_main_job_are_declared():
+    assert set(cnn_jax.list_models()) >= {
+        "alexnet",
+        "alexnet_ungrouped",
+        "alexnet_small",
+        "lenet5_modern",
+        "mnist_net",
+        "exercise_cnn",
+        "mlp",
+    }
+    assert cnn_jax.list_models() == sorted(cnn_jax.list_models())
+
+
+@every_model
+def test_the_number_of_parameters_is_the_declared_one(name):
+    spec = cnn_jax.model_spec(name)
+    if spec.parameters is None:
+        pytest.skip("no source allows a count")
+    assert count_parameters(spec.build()) == spec.parameters
+
+
+@every_model
+def test_the_number_of_multiply_adds_is_the_declared_one(name):
+    spec = cnn_jax.model_spec(name)
+    if spec.macs is None:
+        pytest.skip("no source allows a count")
+    assert count_macs(spec.build()) == spec.macs
+
+
+@every_model
+def test_shapes_are_the_declared_ones(name):
+    spec = cnn_jax.model_spec(name)
+    model = spec.build()
+    assert tuple(model.input_shape) == spec.input_shape
+    assert trace_output(model, 3) == (3, *spec.output_shape)
+    if spec.task == "classify":
+        assert spec.output_shape == (spec.num_classes,) == (model.num_classes,)
+
+
+@every_model
+def test_names_keep_the_rules(name):
+    assert NAME.fullmatch(name)
+    model = cnn_jax.create_model(name)
+    rows = [row.name for row in model.table]
+    assert len(set(rows)) == len(rows)
+    assert all(NAME.fullmatch(row) for row in rows)
+    # Parameters stand under the name of a row; what is not a layer of the paper (a
+    # learned activation) under the name of its row and a suffix.
+    scopes = trace_variables(model)["params"]
+    assert all(
+        scope in rows or any(scope.startswith(f"{row}_") for row in rows)
+        for scope in scopes
+    )
+
+
+@every_model
+def test_the_source_is_stated(name):
+    spec = cnn_jax.model_spec(name)
+    assert spec.paper
+    assert spec.source
+    assert 1957 < spec.year < 2030  # Rosenblatt's perceptron is the oldest network
+    for number in spec.published:
+        assert number.protocol
+        assert number.source
+        assert number.top1 is not None or number.top5 is not None
+
+
+@every_model
+def test_initialisation_gives_parameters_and_batch_statistics_only(name):
+    variables = trace_variables(cnn_jax.create_model(name))
+    assert set(variables) <= {"params", "batch_stats"}
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
+
+
+@every_model
+def test_initialisation_is_the_same_for_training(name):
+    model = cnn_jax.create_model(name)
+    images = jax.ShapeDtypeStruct((1, *model.input_shape), jnp.float32)
+
+    def initialise(images):
+        keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+        return model.init(keys, images, train=True)
+
+    assert jax.eval_shape(initialise, images) == trace_variables(model)
+
+
+@every_model
+def test_images_of_another_rank_or_depth_are_refused_with_both_shapes(name):
+    model = cnn_jax.create_model(name)
+    height, width, channels = model.input_shape
+    variables = trace_variables(model)
+    for shape in [
+        (height, width, channels),
+        (1, height * width * channels),
+        (1, height, width, channels + 1),
+    ]:
+        images = jax.ShapeDtypeStruct(shape, jnp.float32)
+        with pytest.raises(ValueError, match="takes") as refusal:
+            jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
+        message = str(refusal.value)
+        assert str(shape) in message
+        assert f"{height}, {width}, {channels}" in message
+
+
+@every_model
+def test_another_number_of_classes_changes_the_last_row_only(name):
+    spec = cnn_jax.model_spec(name)
+    if spec.task != "classify":
+        pytest.skip("the output is not one score a class")
+    model = cnn_jax.create_model(name, num_classes=7)
+    assert trace_output(model, 2) == (2, 7)
+    params = trace_variables(model)["params"]
+    printed = trace_variables(spec.build())["params"]
+    changed = {scope for scope in params if params[scope] != printed[scope]}
+    assert changed == {model.table[-1].name}
+
+
+@every_model
+def test_the_last_row_is_the_classifier(name):
+    model = cnn_jax.create_model(name)
+    last = model.table[-1].name
+    with pytest.raises(UserError, match=f"{last} is the classifier"):
+        without(model, last)
+
+
+@every_model
+def test_every_other_row_can_be_removed_or_the_refusal_names_a_layer(name):
+    model = cnn_jax.create_model(name)
+    rows = [row.name for row in model.table]
+    output = trace_output(model)
+    for row in rows[:-1]:
+        try:
+            edited = without(model, row)
+        except UserError as refusal:
+            reason = str(refusal).removeprefix(f"{type(model).__name__} without {row}: ")
+            named = re.match(r"[a-z0-9_]+", reason)
+            assert named, reason
+            assert named.group() in rows, reason
+        else:
+            assert [r.name for r in edited.table] == [r for r in rows if r != row]
+            assert trace_output(edited) == output
+            assert row not in trace_variables(edited)["params"]
+
+
+@every_model
+def test_an_unknown_field_is_an_error(name):
+    with pytest.raises(TypeError, match="number_of_classes"):
+        cnn_jax.create_model(name, number_of_classes=3)
+
+
+@every_model
+def test_parameters_and_multiply_adds_fit_one_another(name):
+    # Each weight is used at least once for every image, each bias never.
+    model = cnn_jax.create_model(name)
+    params = trace_variables(model)["params"]
+    kernels = [scope["kernel"] for scope in params.values() if "kernel" in scope]
+    assert count_macs(model) >= sum(math.prod(kernel.shape) for kernel in kernels)
