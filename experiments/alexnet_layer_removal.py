@@ -32,14 +32,32 @@ STUDY = Study(
     default_arms=("full", "without_7", "without_6_7", "without_3_4", "without_3_4_6_7"),
     # fmt: off
     published=(
-        PublishedColumn(title="top-1 %", source=_TABLE_3, values={
-            "full": 40.5, "without_7": 40.0, "without_6_7": 44.8, "without_3_4": 45.4,
-            "without_3_4_6_7": 71.3, "fc_half": 41.7, "fc_double": 40.0,
-        }),
-        PublishedColumn(title="top-5 %", source=_TABLE_3, values={
-            "full": 18.1, "without_7": 18.4, "without_6_7": 22.4, "without_3_4": 22.1,
-            "without_3_4_6_7": 50.1, "fc_half": 18.8, "fc_double": 18.1,
-        }),
+        PublishedColumn(
+            title="top-1 %",
+            source=_TABLE_3,
+            values={
+                "full": 40.5,
+                "without_7": 40.0,
+                "without_6_7": 44.8,
+                "without_3_4": 45.4,
+                "without_3_4_6_7": 71.3,
+                "fc_half": 41.7,
+                "fc_double": 40.0,
+            },
+        ),
+        PublishedColumn(
+            title="top-5 %",
+            source=_TABLE_3,
+            values={
+                "full": 18.1,
+                "without_7": 18.4,
+                "without_6_7": 22.4,
+                "without_3_4": 22.1,
+                "without_3_4_6_7": 50.1,
+                "fc_half": 18.8,
+                "fc_double": 18.1,
+            },
+        ),
         PublishedColumn(
             title="drop, points",
             source="Fergus's tutorial, quoted in the lecture (Salakhutdinov, ConvNets II)",

@@ -50,7 +50,12 @@ class Experiments:
             print_table(
                 ("command", "settings", "arms", "question"),
                 [
-                    (r["command"], ", ".join(r["settings"]), ", ".join(r["arms"]), r["question"])
+                    (
+                        r["command"],
+                        ", ".join(r["settings"]),
+                        ", ".join(r["arms"]),
+                        r["question"],
+                    )
                     for r in rows
                 ],
             )

@@ -80,7 +80,9 @@ class Train:
             print_json(result | {"directory": str(out)})
             return 0
         if result["status"] == "diverged":
-            print_line(f"diverged: the loss stopped being finite at {result['diverged_at_step']}")
+            print_line(
+                f"diverged: the loss stopped being finite at {result['diverged_at_step']}"
+            )
         else:
             print_line(
                 f"{bench.dataset(experiment.dataset).label}: test error "
@@ -91,5 +93,3 @@ class Train:
             )
         print_line(f"run: {out}")
         return 0
-
-

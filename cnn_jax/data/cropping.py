@@ -62,7 +62,8 @@ def centre_crop(images: Any, shape: ImageShape) -> Any:
     height, width, _ = shape
     rows, columns = images.shape[1] - height, images.shape[2] - width
     if rows < 0 or columns < 0:
-        raise ValueError(f"images of {images.shape[1:3]} are smaller than {(height, width)}")
+        raise ValueError(
+            f"images of {images.shape[1:3]} are smaller than {(height, width)}"
+        )
     top, left = rows // 2, columns // 2
     return images[:, top : top + height, left : left + width]
-

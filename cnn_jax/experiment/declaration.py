@@ -38,6 +38,7 @@ class Experiment:
         normalization: of the pixels.
         augmentation: in the order in which they are applied.
         loss: of one example.
+        auxiliary_weight: of the loss of each auxiliary head, where the network has any.
         optimizer: update rule and weight decay.
         schedule: learning rate, in epochs.
         epochs: passes over the training split.
@@ -57,6 +58,7 @@ class Experiment:
     normalization: Normalization = Normalization()
     augmentation: tuple[Augmentation, ...] = ()
     loss: Loss = cross_entropy
+    auxiliary_weight: float = 0.0
     optimizer: Sgd
     schedule: Schedule
     epochs: float
@@ -162,7 +164,11 @@ def first_difference(first: Any, second: Any, where: str = "") -> str | None:
             if found:
                 return found
         return None
-    return None if first == second else f"{where}: {_short(first)} there, {_short(second)} here"
+    return (
+        None
+        if first == second
+        else f"{where}: {_short(first)} there, {_short(second)} here"
+    )
 
 
 def _short(value: Any) -> str:

@@ -78,7 +78,9 @@ class Program:
     schedule: Any
 
 
-def pure_steps(experiment: Experiment, examples: int) -> tuple[Any, TrainStep, EvalStep, Any]:
+def pure_steps(
+    experiment: Experiment, examples: int
+) -> tuple[Any, TrainStep, EvalStep, Any]:
     """Return (optimizer, training step, evaluation step, schedule), not compiled.
 
     Args:
@@ -97,7 +99,13 @@ def pure_steps(experiment: Experiment, examples: int) -> tuple[Any, TrainStep, E
     def normalize(pixels: Pixels, facts: Facts) -> Images:
         return apply_preprocessing(facts.preprocessing, centre_crop(pixels, shape))
 
-    train_step = make_train_step(experiment.model, experiment.loss, optimizer, prepare)
+    train_step = make_train_step(
+        experiment.model,
+        experiment.loss,
+        optimizer,
+        prepare,
+        auxiliary_weight=experiment.auxiliary_weight,
+    )
     eval_step = make_eval_step(experiment.model, experiment.loss, normalize)
     return optimizer, train_step, eval_step, schedule
 
@@ -147,7 +155,9 @@ def place_data(experiment: Experiment, dataset: Dataset) -> PlacedData:
     splits = subset(dataset.read(experiment.image_shape), experiment.train_examples)
     for name, split in zip(Splits._fields, splits, strict=True):
         check_labels(split, experiment.model.num_classes, f"{dataset.label}, {name}")
-    train = TrainData(splits.train.images, splits.train.labels, _fit(experiment, splits.train))
+    train = TrainData(
+        splits.train.images, splits.train.labels, _fit(experiment, splits.train)
+    )
     return PlacedData(
         dataset,
         place(train),

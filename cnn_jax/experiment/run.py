@@ -145,7 +145,10 @@ def _train(
         resumed_at_step = int(state.step)
         counter = StepCounter(workdir / "steps_executed")
         stack.callback(counter.close)
-        attempts = [*read_rows(workdir / "attempts.jsonl"), _attempt(resumed_at_step, counter)]
+        attempts = [
+            *read_rows(workdir / "attempts.jsonl"),
+            _attempt(resumed_at_step, counter),
+        ]
         with (workdir / "attempts.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(attempts[-1]) + "\n")
 

@@ -38,7 +38,12 @@ EvalStep = Callable[[PyTree, Batch, PyTree], Metrics]
 
 
 def make_train_step(
-    model: Any, loss: Loss, optimizer: optax.GradientTransformation, prepare: Prepare
+    model: Any,
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    prepare: Prepare,
+    *,
+    auxiliary_weight: float = 0.0,
 ) -> TrainStep:
     """Return the pure training step of one batch.
 
@@ -47,6 +52,8 @@ def make_train_step(
         loss: of each example; the step descends the batch mean.
         optimizer: applied to that mean's gradient.
         prepare: makes the network's input from pixels, with a key for the batch.
+        auxiliary_weight: of the loss of each auxiliary head (logits that the model sows
+            into ``aux_logits``); metrics are those of the main head alone.
     """
 
     def train_step(
@@ -63,11 +70,14 @@ def make_train_step(
                 images,
                 train=True,
                 rngs={"dropout": dropout_key},
-                mutable=["batch_stats"],
+                mutable=["batch_stats", "aux_logits"],
             )
             losses = loss(logits, labels)
             metrics = measure(losses, logits, labels, jnp.ones_like(losses))
-            return losses.mean(), (updated.get("batch_stats", {}), metrics)
+            total = losses.mean()
+            for auxiliary in jax.tree.leaves(updated.get("aux_logits", {})):
+                total = total + auxiliary_weight * loss(auxiliary, labels).mean()
+            return total, (updated.get("batch_stats", {}), metrics)
 
         grads, (batch_stats, metrics) = jax.grad(batch_loss, has_aux=True)(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)

@@ -51,7 +51,7 @@ def test_a_dataset_of_files_asks_for_its_directory(name, tmp_path):
 
 
 def test_a_directory_that_would_not_be_used_is_refused():
-    with pytest.raises(UserError, match="digits takes no --data-dir .*mnist"):
+    with pytest.raises(UserError, match=r"digits takes no --data-dir .*mnist"):
         open_dataset("digits", Path("somewhere"))
 
 

@@ -4,6 +4,10 @@ import pytest
 from cnn_jax.data.digits import open_digits
 from cnn_jax.errors import UserError
 
+# Of the images and labels in the order of the split.
+FINGERPRINT = "289f2ed8aa4075d9422dece4ed52394693832bf62ca4e175ed38b95b2224aa15"
+FIRST_LABELS = [1, 6, 1, 8, 9, 7, 3, 7, 6, 4]
+
 
 def test_the_split_is_disjoint_exhaustive_and_keeps_images_with_their_labels():
     from sklearn.datasets import load_digits
@@ -18,7 +22,7 @@ def test_the_split_is_disjoint_exhaustive_and_keeps_images_with_their_labels():
         for image, label in zip(split.images, split.labels, strict=True)
     )
     wanted = sorted(
-        (bytes(int(round(v * 255 / 16)) for v in image.ravel()), int(label))
+        (bytes(round(v * 255 / 16) for v in image.ravel()), int(label))
         for image, label in zip(bunch.images, bunch.target, strict=True)
     )
     assert got == wanted  # 1,797 images, each once
@@ -40,10 +44,10 @@ def test_images_fill_the_range_and_are_enlarged_smoothly():
     assert small.max() == 255
     assert small.min() == 0
     assert large.shape == (50, 32, 32, 1)
-    # Bilinear enlargement by 4 blurs but keeps the picture: block means are near the pixels.
+    # Enlarged by 4 the picture is blurred but kept: block means are near the pixels.
     means = large.reshape(50, 8, 4, 8, 4).mean(axis=(2, 4))
     assert np.corrcoef(means.ravel(), small.ravel())[0, 1] > 0.97
-    # No step between neighbours is larger than the largest one between the small pixels / 4.
+    # A step between neighbours is at most a quarter of one between the small pixels.
     assert np.abs(np.diff(large.astype(int), axis=1)).max() <= 255 / 4 + 1
 
 
@@ -59,7 +63,3 @@ def test_three_channels_repeat_the_grey_one_and_other_shapes_are_refused():
 
 def test_the_label_says_that_images_were_enlarged():
     assert open_digits().label == "digits (scikit-learn, 8x8 upscaled)"
-
-
-FINGERPRINT = ""
-FIRST_LABELS = []

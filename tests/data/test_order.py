@@ -70,7 +70,7 @@ def test_seeds_and_epochs_have_orders_of_their_own():
     for i, a in enumerate(orders):
         assert sorted(a) == list(range(1000))
         for b in orders[:i]:
-            # Two independent orders agree in 1 place on average (Poisson); 8 is chance 1e-6.
+            # Two independent orders agree in 1 place on average (Poisson): 8 is 1e-5.
             assert (a == b).sum() < 8
             assert abs(np.corrcoef(a, b)[0, 1]) < 0.16  # five standard errors of 1/sqrt(n)
 
@@ -82,7 +82,7 @@ def test_changing_a_batch_does_not_change_the_cached_order():
 
 
 def test_a_batch_that_does_not_fit_is_refused():
-    with pytest.raises(UserError, match="batch size 11 is larger .* 10 examples"):
+    with pytest.raises(UserError, match=r"batch size 11 is larger .* 10 examples"):
         batch_positions(0, 0, 11, 10)
     with pytest.raises(UserError, match="empty"):
         batch_positions(0, 0, 1, 0)
