@@ -29,7 +29,7 @@ _HOME = {
     "UserError": "cnn_jax.errors",
 }
 
-__all__ = list(_HOME)  # noqa: PLE0604 - the keys are the names
+__all__ = list(_HOME)
 __version__ = "0.1.0"
 
 

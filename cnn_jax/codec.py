@@ -91,11 +91,12 @@ def decode(data: Any, modules: Iterable[str] = ()) -> Any:
     if "name" in data:
         return _find(data["name"], modules)
     fields = {key: read(item) for key, item in data["fields"].items()}
-    built = _find(data["class"], modules)
-    if not dataclasses.is_dataclass(built):
+    built: Any = _find(data["class"], modules)
+    if not (isinstance(built, type) and dataclasses.is_dataclass(built)):
         raise UserError(f"{data['class']} is not a dataclass")
+    make: Any = built
     try:
-        return built(**fields)
+        return make(**fields)
     except TypeError as error:
         raise UserError(f"cannot rebuild {data['class']}: {error}") from None
 

@@ -13,7 +13,7 @@ class Experiments:
     """
 
     experiments: Path | None = None
-    """A directory of your own, looked through before ./experiments and the built-in ones."""
+    """A directory of your own; it goes before ./experiments and the built-in ones."""
     json: bool = False
     """Write JSON for programs."""
 

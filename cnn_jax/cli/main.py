@@ -68,7 +68,7 @@ def _run(given: list[str]) -> int:
     try:
         with contextlib.redirect_stderr(caught):
             command = tyro.cli(
-                Command,  # type: ignore[arg-type]
+                Command,
                 prog="cnn-jax",
                 description=DESCRIPTION,
                 args=given,
@@ -85,7 +85,7 @@ def _run(given: list[str]) -> int:
 def _one_line(message: str) -> str:
     """Return the first message in a parser's box of output, as one line."""
     lines = [re.sub(r"^[│|\s]+|[│|\s]+$", "", line) for line in message.splitlines()]
-    kept = []
+    kept: list[str] = []
     for line in lines:
         if not line or set(line) <= set("─-╭╮╰╯ ") or line.startswith(("╭", "╰")):
             if kept:

@@ -31,7 +31,7 @@ class Study:
     out: Path | None = None
     """Directory of the study; runs/NAME/SETTING by default."""
     experiments: Path | None = None
-    """A directory of your own, looked through before ./experiments and the built-in ones."""
+    """A directory of your own; it goes before ./experiments and the built-in ones."""
     progress: Literal["auto", "live", "plain", "none"] = "auto"
     """auto is live on a terminal, plain lines elsewhere."""
     json: bool = False

@@ -30,7 +30,7 @@ class Train:
     out: Path | None = None
     """Directory of the run; runs/NAME/DATASET-seedS by default."""
     experiments: Path | None = None
-    """A directory of your own, looked through before ./experiments and the built-in ones."""
+    """A directory of your own; it goes before ./experiments and the built-in ones."""
     progress: Literal["auto", "live", "plain", "none"] = "auto"
     """auto is live on a terminal, plain lines elsewhere."""
     json: bool = False
@@ -89,7 +89,8 @@ class Train:
                 f"{result['test_error']:.2%} ({result['test_wrong']} of "
                 f"{result['test_examples']} wrong), validation error "
                 f"{result['validation_error']:.2%}, {result['steps']} steps, "
-                f"{result['wall_seconds']:.1f} s, resumed_at_step {result['resumed_at_step']}"
+                f"{result['wall_seconds']:.1f} s, "
+                f"resumed_at_step {result['resumed_at_step']}"
             )
         print_line(f"run: {out}")
         return 0

@@ -37,7 +37,7 @@ class RandomCrop:
         rows, columns = image.shape[0] - self.height, image.shape[1] - self.width
         if rows < 0 or columns < 0:
             raise ValueError(
-                f"cannot cut {self.height} x {self.width} from an image of {image.shape[:2]}"
+                f"cannot cut {self.height} x {self.width} from {image.shape[:2]} pixels"
             )
         row_key, column_key = jax.random.split(key)
         start = (

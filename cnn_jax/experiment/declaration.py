@@ -18,6 +18,8 @@ from cnn_jax.training.losses import Loss, cross_entropy
 from cnn_jax.training.progress import Kind
 from cnn_jax.types import ImageShape
 
+CHANNEL_MEAN_AND_DEVIATION = Normalization()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Experiment:
@@ -55,7 +57,7 @@ class Experiment:
     dataset: str
     train_examples: int | None = None
     image_size: tuple[int, int] | None = None
-    normalization: Normalization = Normalization()
+    normalization: Normalization = CHANNEL_MEAN_AND_DEVIATION
     augmentation: tuple[Augmentation, ...] = ()
     loss: Loss = cross_entropy
     auxiliary_weight: float = 0.0
@@ -125,7 +127,7 @@ def identity(experiment: Experiment, fingerprint: str) -> str:
 
 
 def with_epochs(experiment: Experiment, epochs: float) -> Experiment:
-    """Return the experiment with another length; its schedule is stretched in proportion."""
+    """Return the experiment with another length, its schedule stretched in proportion."""
     _at_least("epochs", epochs, 0, strict=True)
     schedule = experiment.schedule.scaled(epochs / experiment.epochs)
     return dataclasses.replace(experiment, epochs=epochs, schedule=schedule)

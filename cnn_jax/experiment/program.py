@@ -155,23 +155,24 @@ def place_data(experiment: Experiment, dataset: Dataset) -> PlacedData:
     splits = subset(dataset.read(experiment.image_shape), experiment.train_examples)
     for name, split in zip(Splits._fields, splits, strict=True):
         check_labels(split, experiment.model.num_classes, f"{dataset.label}, {name}")
-    train = TrainData(
-        splits.train.images, splits.train.labels, _fit(experiment, splits.train)
-    )
     return PlacedData(
-        dataset,
-        place(train),
-        *(_batches(split) for split in splits),
+        dataset=dataset,
+        train=place(_train_data(experiment, splits.train)),
+        train_batches=_batches(splits.train),
+        validation_batches=_batches(splits.validation),
+        test_batches=_batches(splits.test),
         sizes={n: len(s.labels) for n, s in zip(Splits._fields, splits, strict=True)},
     )
 
 
-def _fit(experiment: Experiment, train: Split) -> Facts:
-    cropped = centre_crop(train.images, experiment.model.input_shape)
-    return Facts(
-        experiment.normalization.fit(cropped),
-        fit_augmentations(experiment.augmentation, train.images),
+def _train_data(experiment: Experiment, train: Split) -> TrainData:
+    images: Any = train.images
+    labels: Any = train.labels
+    facts = Facts(
+        experiment.normalization.fit(centre_crop(images, experiment.model.input_shape)),
+        fit_augmentations(experiment.augmentation, images),
     )
+    return TrainData(images, labels, facts)
 
 
 def _batches(split: Split) -> tuple[Batch, ...]:
@@ -180,11 +181,11 @@ def _batches(split: Split) -> tuple[Batch, ...]:
     size = min(EVAL_BATCH, count)
     batches = []
     for start in range(0, count, size):
-        images, labels = (part[start : start + size] for part in split)
-        missing = size - len(labels)
-        pad = [(0, missing), (0, 0), (0, 0), (0, 0)]
-        mask = np.pad(np.ones(len(labels), np.float32), pad[0])
-        batches.append(Batch(np.pad(images, pad), np.pad(labels, pad[0]), mask))
+        rows = [part[start : start + size] for part in split]
+        rows.append(np.ones(len(rows[0]), np.float32))  # the mask
+        missing = (0, size - len(rows[0]))
+        padded: list[Any] = [np.pad(r, [missing] + [(0, 0)] * (r.ndim - 1)) for r in rows]
+        batches.append(Batch(*padded))
     return tuple(place(batches))
 
 
@@ -249,14 +250,15 @@ def trace_experiment(experiment: Experiment) -> TrainState:
     """
     info = lookup(DATASETS, experiment.dataset, what="dataset")
     height, width, channels = experiment.image_shape
-    if info.channels is not None and info.channels != channels:
+    if info.channels != channels:
         raise UserError(
-            f"{experiment.dataset} has {info.channels} channels, the network takes {channels}"
+            f"{experiment.dataset} has {info.channels} channels, "
+            f"the network takes {channels}"
         )
     rng = np.random.default_rng(0)
     size = (8, height, width, channels)
     few = Split(rng.integers(0, 256, size, np.uint8), np.zeros(8, np.int32))
-    data = TrainData(few.images, few.labels, _fit(experiment, few))
+    data = _train_data(experiment, few)
     optimizer, train_step, _, _ = pure_steps(experiment, 8 * experiment.batch_size)
 
     def one_step(seed: jax.Array, data: TrainData, positions: jax.Array) -> TrainState:

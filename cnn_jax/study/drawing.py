@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito, "Color Universal Design", 2008, without the yellow, which is too pale on white.
+# Okabe and Ito, "Color Universal Design", 2008; without the yellow, too pale on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)))
 INK, GREY, RULE = "#000000", "#595959", "#DDDDDD"
-STYLE = {
+STYLE: Any = {  # matplotlib's own type lists all its keys
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.edgecolor": GREY,

@@ -209,7 +209,7 @@ def _draw_arm(axes: "Axes", row: int, entry: Mapping[str, Any], colour: str) -> 
                 ends, [row, row], color=colour, linewidth=width, solid_capstyle="butt"
             )
     mean = 100 * entry["mean"]
-    ring = {"color": "white", "mec": colour, "mew": 2, "markersize": 8}
+    ring: dict[str, Any] = {"color": "white", "mec": colour, "mew": 2, "markersize": 8}
     axes.plot(mean, row, "o", zorder=4, **ring)
 
 

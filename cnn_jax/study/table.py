@@ -20,11 +20,20 @@ class Cell(NamedTuple):
 
 
 class Column(NamedTuple):
-    """One column: ``key`` is for programs, ``group`` the heading over several columns."""
+    """One column of the table.
+
+    Attributes:
+        key: for programs.
+        title: heading where the column stands alone.
+        group: heading over several columns, empty for none.
+        under: heading below ``group``.
+        cells: one an arm.
+    """
 
     key: str
-    group: str
     title: str
+    group: str
+    under: str
     cells: tuple[Cell, ...]
 
 
@@ -34,43 +43,46 @@ def columns(results: Results) -> tuple[Column, ...]:
     Columns that would say nothing are left out: removed parameters where no arm changes
     their number, intervals for all comparisons together where there is only one.
     """
-    arms = list(results["arms"].values())
+    arms, found = list(results["arms"].values()), list[Column]()
     digits, many = wording.decimals(results), results["comparison"]["comparisons"]
-    found = [
-        Column("arm", "", "arm", tuple(_name(n, a) for n, a in results["arms"].items()))
-    ]
 
-    def add(key: str, group: str, title: str, cells: Iterable[Cell]) -> None:
-        found.append(Column(key, group, title, tuple(cells)))
+    def add(key: str, title: str, group: str, under: str, cells: Iterable[Cell]) -> None:
+        found.append(Column(key, title, group, under, tuple(cells)))
 
-    network, here = "network", "trained here"
-    add("parameters", network, "parameters", (Cell(f"{a['parameters']:,}") for a in arms))
-    if wording.changes_size(results):
-        for kind, title in (("trained", "removed here"), ("printed", "removed in print")):
-            entries = [arm["parameters_removed"][kind] for arm in arms]
-            if any(entries):
-                add(f"removed_{kind}", network, title, (_removed(e) for e in entries))
-    add("test", here, "test error %", (_error(a, digits) for a in arms))
+    add("arm", "arm", "", "arm", (_name(n, a) for n, a in results["arms"].items()))
+    group = "test error %"
+    add("test", f"{group} [95 %]", group, "mean [seeds]", (_error(a, digits) for a in arms))
     wilson = (Cell(interval(a["test_error"]["wilson"], digits) or NOTHING) for a in arms)
-    add("wilson", here, "test-set interval %", wilson)
-    train = (Cell(percent(a["train_error"], digits)) for a in arms)
-    add("train", here, "training error %", train)
-    speeds = [results["timing"][name]["images_per_second"] for name in results["arms"]]
-    add("speed", here, "images/s", (Cell(_speed(s)) for s in speeds))
+    add("wilson", "test-set interval %", group, "[test images]", wilson)
     if any(arm["difference"] for arm in arms):
         base = results["arms"][results["comparison"]["baseline"]]["label"]
         group = f"difference to {base}, points"
-        own = (_difference(a, "interval", digits) for a in arms)
-        add("difference", group, "paired", own)
+        own = (_difference(a, digits) for a in arms)
+        add("difference", f"{group} [95 %]", group, "paired [95 %]", own)
         if many > 1:
-            strict = (_difference(a, "simultaneous", digits) for a in arms)
-            add("together", group, f"all {many} together", (Cell(c.detail) for c in strict))
-            add("holm", group, "Holm p", (Cell(_p_value(a["difference"])) for a in arms))
-        add("verdict", group, "verdict", (Cell(wording.verdict(a, many)) for a in arms))
+            title = f"all {many} together"
+            add("together", title, group, title, (_together(a, digits) for a in arms))
+            p_values = (Cell(_p_value(arm["difference"])) for arm in arms)
+            add("holm", "Holm p", group, "Holm p", p_values)
+        verdicts = (Cell(wording.verdict(arm, many)) for arm in arms)
+        add("verdict", "verdict", group, "verdict", verdicts)
     for index, column in enumerate(results["study"]["published"]):
         values = [arm["published"][index] for arm in arms]
         cells = (Cell(NOTHING if v is None else f"{v:g}") for v in values)
-        add(f"published_{index}", f"published [{index + 1}]", column["title"], cells)
+        mark = f"[{wording.sources(results).index(column['source']) + 1}]"
+        title = column["title"]
+        add(f"published_{index}", f"{title} {mark}", f"published {mark}", title, cells)
+    group, counts = "parameters", (Cell(f"{arm['parameters']:,}") for arm in arms)
+    add("parameters", group, group, "here", counts)
+    if wording.changes_size(results):
+        for kind, under in (("trained", "removed here"), ("printed", "removed in print")):
+            entries = [arm["parameters_removed"][kind] for arm in arms]
+            if any(entries):
+                add(f"removed_{kind}", under, group, under, (_removed(e) for e in entries))
+    train = (Cell(percent(arm["train_error"], digits)) for arm in arms)
+    add("train", "training error %", "training", "error %", train)
+    speeds = (results["timing"][name]["images_per_second"] for name in results["arms"])
+    add("speed", "images/s", "training", "images/s", (Cell(_speed(s)) for s in speeds))
     return tuple(found)
 
 
@@ -92,15 +104,17 @@ def _error(arm: Mapping[str, Any], digits: int) -> Cell:
     return Cell(percent(error["mean"], digits), "; ".join(d for d in details if d))
 
 
-def _difference(arm: Mapping[str, Any], which: str, digits: int) -> Cell:
+def _difference(arm: Mapping[str, Any], digits: int) -> Cell:
     entry = arm["difference"]
-    if entry is None or entry["mean"] is None:
-        return Cell(NOTHING, "" if which == "interval" else NOTHING)
-    ends = interval(entry[which], digits)
-    return Cell(
-        percent(entry["mean"], digits, sign=True),
-        ends or ("" if which == "interval" else NOTHING),
-    )
+    if entry is None:
+        return Cell(NOTHING)
+    mean = percent(entry["mean"], digits, sign=True)
+    return Cell(mean, interval(entry["interval"], digits))
+
+
+def _together(arm: Mapping[str, Any], digits: int) -> Cell:
+    entry = arm["difference"]
+    return Cell((entry and interval(entry["simultaneous"], digits)) or NOTHING)
 
 
 def _p_value(entry: Mapping[str, Any] | None) -> str:
@@ -135,7 +149,7 @@ def markdown(results: Results) -> str:
         "",
         *_pipes([table[key] for key in rest]),
         "",
-        *(f"[{i + 1}] {c['source']}  " for i, c in enumerate(study["published"])),
+        *(f"[{i}] {source}  " for i, source in enumerate(wording.sources(results), 1)),
         *([""] if study["published"] else []),
         *(f"- {sentence}" for sentence in wording.ranking(results)),
         *(f"- {sentence}" for sentence in wording.how_to_read(results)),
@@ -149,7 +163,7 @@ _ERRORS = ("arm", "test", "difference", "together", "holm", "verdict")
 
 
 def _pipes(chosen: Sequence[Column]) -> list[str]:
-    rows = [[_heading(column) for column in chosen]]
+    rows = [[column.title for column in chosen]]
     rows += [
         [f"{cell.text} {cell.detail}".strip() for cell in cells]
         for cells in zip(*(column.cells for column in chosen), strict=True)
@@ -162,14 +176,6 @@ def _pipes(chosen: Sequence[Column]) -> list[str]:
     ]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     return [lines[0], rule, *lines[1:]]
-
-
-def _heading(column: Column) -> str:
-    if column.key.startswith("published_"):
-        return f"{column.title} {column.group.removeprefix('published ')}"
-    if column.key == "difference":
-        return column.group
-    return column.title
 
 
 def _two_lines(cell: Cell) -> str:
@@ -191,7 +197,7 @@ def terminal_table(results: Results) -> "Table":
     keys = ["arm", "parameters", "test", "difference", "verdict", "train"]
     chosen = [table[key] for key in keys if key in table]
     view = Table(
-        title=Text(f"{study['title']} ({study['dataset_label']})"),
+        title=Text(f"{study['title']} · {study['dataset_label']}"),
         caption=Text(" ".join(wording.answer(results)).replace("`", "")),
         caption_justify="left",
         box=box.SIMPLE_HEAD,

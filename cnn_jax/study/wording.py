@@ -4,6 +4,7 @@ Arms are named by their labels between backticks, which the web page turns into 
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 MINUS = "\u2212"
@@ -168,8 +169,8 @@ def ranking(results: Mapping[str, Any]) -> list[str]:
             continue
         text = (
             f"{column['title']}, from best to worst: {theirs}; here: {ours}. "
-            f"{found['same']} of {plural(found['pairs'], 'pair')} of arms stand in the same "
-            f"order"
+            f"{found['same']} of {plural(found['pairs'], 'pair')} of arms stand in the "
+            "same order"
         )
         if found["spearman"] is not None:
             rank = f"{found['spearman']:.2f}".replace("-", MINUS)
@@ -193,10 +194,15 @@ def _resolved_pairs(found: Mapping[str, Any]) -> str:
 def _order(results: Mapping[str, Any], names: Sequence[str], key: Any) -> str:
     ordered = sorted(names, key=key)
     parts = [_tag(results["arms"][ordered[0]])] if ordered else []
-    for before, name in zip(ordered, ordered[1:], strict=False):
+    for before, name in pairwise(ordered):
         parts.append("= " if key(before) == key(name) else "< ")
         parts[-1] += _tag(results["arms"][name])
     return " ".join(parts)
+
+
+def sources(results: Mapping[str, Any]) -> list[str]:
+    """Return the sources of published numbers, each once; [1] is the first."""
+    return list(dict.fromkeys(c["source"] for c in results["study"]["published"]))
 
 
 def how_to_read(results: Mapping[str, Any]) -> list[str]:
@@ -208,36 +214,33 @@ def how_to_read(results: Mapping[str, Any]) -> list[str]:
     unit = percent(1 / examples, 2)
     many = comparison["comparisons"]
     said = [
-        "Test error: mean over the finished seeds. The test images are looked at once, after "
-        "training. [low, high] is the 95 % interval over seeds (Student's t): what other "
-        "initial weights, data order and augmentation would change. It is widened so that it "
-        f"is never narrower than one of the {examples:,} test images ({unit} points) on "
-        "either side, because equal counts do not prove equal networks.",
+        "Test error: mean over the finished seeds; the test images are looked at once, "
+        "after training. [low, high] is the 95 % interval over seeds (Student's t): what "
+        "other initial weights, data order and augmentation would change. It is widened so "
+        f"that it is never narrower than one of the {examples:,} test images ({unit} "
+        "points) on either side, because equal counts do not prove equal networks.",
         "Test-set interval: 95 % Wilson interval of the mean error for "
-        f"{examples:,} images: what other test images would change. Every seed sees the same "
-        "images, so more seeds do not narrow it.",
+        f"{examples:,} images: what other test images would change. Every seed sees the "
+        "same images, so more seeds do not narrow it.",
         f"Difference: test error minus that of {base_tag} with the same seed (same data "
         "order, augmentation and split), in percentage points, mean over the common seeds, "
         "with the 95 % interval of the pairs.",
     ]
     if many > 1:
-        level = f"{100 * comparison['simultaneous_confidence']:.2f}".rstrip("0").rstrip(".")
+        level = f"{100 * comparison['simultaneous_confidence']:.4g}"
         said.append(
-            f"All {many} together: the same difference at {level} % (Bonferroni), so that all "
-            f"{many} intervals hold at once in 95 % of studies. Holm p: p-value of the "
-            "paired t test, adjusted by Holm's step-down method; it asks only whether there "
-            "is a difference and can be a little less strict than the interval."
+            f"All {many} together: the same difference at {level} % (Bonferroni), so that "
+            f"all {many} intervals hold at once in 95 % of studies. Holm p: p-value of the "
+            "paired t test, adjusted by Holm's step-down method. It asks only whether "
+            "there is a difference, and can be a little less strict than the interval."
         )
+    among = f" (\u201camong {many}\u201d: only the one for all together does)"
     said.append(
-        "Verdict: \u201cnot resolved\u201d where the interval holds 0"
-        + (
-            f" (\u201camong {many}\u201d: only the one for all together does)"
-            if many > 1
-            else ""
-        )
-        + ". That is no proof of equality. The smallest difference that could have been "
-        "resolved is the half-width of the strictest interval: with the spread that these "
-        "seeds showed, a smaller mean difference would have left 0 inside."
+        f"Verdict: \u201cnot resolved\u201d where the interval holds 0"
+        f"{among if many > 1 else ''}. That is no proof of equality. The smallest "
+        "difference that could have been resolved is the half-width of the strictest "
+        "interval: with the spread that these seeds showed, a smaller mean difference "
+        "would have left 0 inside."
     )
     if study["printed_network"] and changes_size(results):
         said.append(
@@ -256,3 +259,13 @@ def changes_size(results: Mapping[str, Any]) -> bool:
     """Return whether any arm has another number of parameters than the baseline."""
     entries = [arm["parameters_removed"] for arm in results["arms"].values()]
     return any(e and e["count"] for both in entries for e in both.values())
+
+
+def duration(seconds: float) -> str:
+    """Return ``58 s``, ``2 min 3 s`` or ``1 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

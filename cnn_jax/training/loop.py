@@ -118,7 +118,7 @@ def fit(
     state: TrainState,
     steps: CompiledSteps,
     data: TrainData,
-    positions: Callable[[int], np.ndarray],
+    positions: Callable[[int], Any],
     plan: Plan,
     hooks: Hooks,
     progress: Progress,
@@ -148,7 +148,7 @@ def fit(
         if count == 1:
             state, metrics = steps.one(state, data, positions(step))
         else:
-            rows = np.stack([positions(step + i) for i in range(count)])
+            rows: Any = np.stack([positions(step + i) for i in range(count)])
             state, metrics = steps.several(state, data, rows)
         step += count
         hooks.executed(count)

@@ -143,7 +143,8 @@ class Plain:
             if math.isfinite(self._validation)
             else ""
         )
-        return f"epoch {epoch:.1f}, loss {loss:.3f}{validation}, {images_per_second:,.0f} images/s"
+        speed = f"{images_per_second:,.0f} images/s"
+        return f"epoch {epoch:.1f}, loss {loss:.3f}{validation}, {speed}"
 
 
 class Live(Plain):

@@ -36,7 +36,7 @@ def test_the_mask_is_the_same_on_one_device_and_on_two(rng):
     if jax.device_count() < 2:
         pytest.skip("needs two devices")
     mesh = jax.make_mesh(
-        (2,), ("data",), (jax.sharding.AxisType.Auto,), devices=jax.devices()[:2]
+        (2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,), devices=jax.devices()[:2]
     )
     rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
     x = jnp.ones((8, 50))
