@@ -1,6 +1,7 @@
 """Datasets from a tree of image files: ``image-folder`` with any classes, and ``cifar10``.
 
-The encoded files are read once and kept; they are decoded when ``read`` is called.
+The encoded files are read once and kept, so they must fit into memory; they are decoded
+when ``read`` is called.
 """
 
 import hashlib

@@ -4,9 +4,7 @@ A row's ``name`` is the paper's layer name and the scope of its parameters. The 
 of a table is its classifier.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,10 +14,16 @@ import flax.linen as nn
 from cnn_jax.kernels.convolution import grouped_convolution
 from cnn_jax.kernels.pooling import average_pool, max_pool
 from cnn_jax.layers.activations import Activation, activate, pieces_of, relu
+from cnn_jax.layers.checks import check_images as check_images
+from cnn_jax.layers.checks import check_names as check_names
+from cnn_jax.layers.checks import check_row as check_row
+from cnn_jax.layers.checks import named as named
 from cnn_jax.layers.dropout import Dropout
-from cnn_jax.layers.initializers import he
+from cnn_jax.layers.initializers import gaussian, he
+from cnn_jax.layers.local_contrast_norm import local_contrast_norm
 from cnn_jax.layers.local_response_norm import local_response_norm
-from cnn_jax.maths.geometry import WindowError, output_size
+from cnn_jax.layers.spatial_pyramid_pooling import spatial_pyramid_pool
+from cnn_jax.maths.geometry import output_size
 from cnn_jax.types import Features, Images, ImageShape, Logits
 
 Initializer = Callable[..., Any]
@@ -60,6 +64,15 @@ class LocalResponseNorm:
 
 
 @dataclass(frozen=True)
+class LocalContrastNorm:
+    """Normalisation over space and channels; see ``layers/local_contrast_norm.py``."""
+
+    name: str
+    size: int = 9
+    deviation: float = 2.25
+
+
+@dataclass(frozen=True)
 class MaxPool:
     """Maximum over windows of ``size`` x ``size`` pixels, ``stride`` apart."""
 
@@ -81,6 +94,14 @@ class AveragePool:
 
 
 @dataclass(frozen=True)
+class SpatialPyramidPool:
+    """Maxima over grids of bins; see ``layers/spatial_pyramid_pooling.py``."""
+
+    name: str
+    bins: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Dense:
     """Fully connected layer on the flattened input, activation, dropout.
 
@@ -89,12 +110,14 @@ class Dense:
         features: output units.
         dropout: probability of zeroing an output in training.
         bias: initial value of the biases.
+        deviation: of its Gaussian initial kernel; None for the network's initializer.
     """
 
     name: str
     features: int
     dropout: float = 0.0
     bias: float = 0.0
+    deviation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -103,49 +126,13 @@ class Classifier:
 
     name: str
     bias: float = 0.0
+    deviation: float | None = None
 
 
-Row = Conv | LocalResponseNorm | MaxPool | AveragePool | Dense | Classifier
+Norm = LocalResponseNorm | LocalContrastNorm
+Pool = MaxPool | AveragePool | SpatialPyramidPool
+Row = Conv | Norm | Pool | Dense | Classifier
 Table = tuple[Row, ...]
-
-
-@contextmanager
-def named(row: Any, shape: tuple[int, ...]) -> Iterator[None]:
-    """Add the row's name and its input shape to the error of a window that is too big.
-
-    Raises:
-        WindowError: with the name of the layer where the image vanishes.
-    """
-    try:
-        yield
-    except WindowError as error:
-        raise WindowError(f"{row.name}: {error} (its input is {shape[1:]})") from None
-
-
-def check_names(table: tuple[Any, ...]) -> None:
-    """Raise ``ValueError`` if two rows of a table have one name."""
-    twice = [name for name, times in Counter(r.name for r in table).items() if times > 1]
-    if twice:
-        raise ValueError(f"layer names must be unique; used twice: {', '.join(twice)}")
-
-
-def check_row(row: Any) -> None:
-    """Raise ``ValueError`` unless the counts of a row are whole numbers from 1 on."""
-    for field in ("features", "kernel", "size", "stride", "groups"):
-        value = getattr(row, field, 1)
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(
-                f"{row.name}: {field} = {value}; a whole number of at least 1 is needed"
-            )
-
-
-def check_images(images: Images, input_shape: ImageShape) -> None:
-    """Raise ``ValueError`` unless ``images`` are [N, H, W, C] with the right channels."""
-    if images.ndim != 4 or images.shape[-1] != input_shape[-1]:
-        raise ValueError(
-            f"images have shape {images.shape}; this network takes "
-            f"[N, H, W, {input_shape[-1]}], e.g. (N, {', '.join(map(str, input_shape))})"
-        )
 
 
 def convolve(
@@ -194,11 +181,12 @@ def apply_row(
         ValueError: the row cannot take an input of this shape.
     """
     check_row(row)
-    dense = partial(nn.Dense, kernel_init=initializer, name=row.name)
     act = partial(activate, activation, name=f"{row.name}_activation")
     pieces = pieces_of(activation)
     match row:
-        case Conv() | MaxPool() | AveragePool() if x.ndim != 4:
+        case (
+            Conv() | LocalContrastNorm() | MaxPool() | AveragePool() | SpatialPyramidPool()
+        ) if x.ndim != 4:
             raise ValueError(
                 f"{row.name}: it slides over images [N, H, W, C]; its input has shape "
                 f"{x.shape[1:]} for each image"
@@ -207,18 +195,27 @@ def apply_row(
             return act(convolve(row, x, initializer=initializer, pieces=pieces))
         case LocalResponseNorm():
             return local_response_norm(x, k=row.k, n=row.n, alpha=row.alpha, beta=row.beta)
+        case LocalContrastNorm():
+            return local_contrast_norm(x, size=row.size, deviation=row.deviation)
         case MaxPool():
             return max_pool(x, row.size, row.stride, row.padding, ceil=row.ceil)
         case AveragePool():
             return average_pool(x, row.size, row.stride, row.padding)
+        case SpatialPyramidPool():
+            return spatial_pyramid_pool(x, row.bins)
         case Dense():
-            bias = nn.initializers.constant(row.bias)
-            x = dense(row.features * pieces, bias_init=bias)(flatten(x))
-            return Dropout(row.dropout, name=f"{row.name}_dropout")(act(x), train=train)
+            x = act(_dense(row, row.features * pieces, initializer)(flatten(x)))
+            return Dropout(row.dropout, name=f"{row.name}_dropout")(x, train=train)
         case Classifier():
-            bias = nn.initializers.constant(row.bias)
-            return dense(num_classes, bias_init=bias)(flatten(x))
+            return _dense(row, num_classes, initializer)(flatten(x))
     raise TypeError(f"{row!r} is not a row of cnn_jax.layers.rows")
+
+
+def _dense(row: Dense | Classifier, features: int, initializer: Initializer) -> nn.Dense:
+    if row.deviation is not None:
+        initializer = partial(gaussian, deviation=row.deviation)
+    bias = nn.initializers.constant(row.bias)
+    return nn.Dense(features, kernel_init=initializer, bias_init=bias, name=row.name)
 
 
 def flatten(x: Features) -> Features:

@@ -1,6 +1,6 @@
 """The two figures of a report: learning curves, and differences to the baseline.
 
-Labels stand beside what they name. Both return PNG bytes at twice a screen's resolution.
+Labels stand beside what they name. Both return PNG bytes, finer than a screen shows.
 """
 
 import math
@@ -19,7 +19,7 @@ from cnn_jax.study.drawing import (
     spread,
 )
 from cnn_jax.study.results import ArmRuns
-from cnn_jax.study.wording import interval, percent, verdict
+from cnn_jax.study.wording import decimals, interval, percent, verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def learning_curves(results: Results, arms: Sequence[ArmRuns]) -> bytes:
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 4.3), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 4.1), layout="constrained")
         axes = figure.subplots()
         style = colours(results)
         drawn = {arm.name: [_curve(rows) for rows in arm.curves] for arm in arms}
@@ -59,7 +59,7 @@ def learning_curves(results: Results, arms: Sequence[ArmRuns]) -> bytes:
             x, y = _line(mean, floor)
             # The baseline thin on top: two lines that coincide are both seen.
             base = arm.name == results["comparison"]["baseline"]
-            width, order = (1.4, 3.5) if base else (2.6, 3)
+            width, order = (1.2, 3.5) if base else (2.2, 3)
             mark = "o" if len(x) == 1 else None
             pen = {"color": colour, "linestyle": dash, "linewidth": width}
             axes.plot(x, y, marker=mark, zorder=order, **pen)
@@ -162,25 +162,21 @@ def comparison(results: Results) -> bytes:
         if arm["difference"] and arm["difference"]["mean"] is not None
     }
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, 1.35 + 0.62 * max(len(shown), 2)))
+        figure = Figure(figsize=(WIDTH, 1.1 + 0.75 * max(len(shown), 2)))
         figure.set_layout_engine("constrained")
         axes = figure.subplots()
         if not shown:
             return message(figure, axes, "no arm has a finished run to compare")
         style, many = colours(results), results["comparison"]["comparisons"]
-        digits = 1 if next(iter(shown.values()))["test_error"]["examples"] <= 100 else 2
         axes.axvline(0, color=INK, linewidth=1, zorder=1)
         for row, (name, arm) in enumerate(shown.items()):
             _draw_arm(axes, row, arm["difference"], style[name][0])
-            _write_arm(axes, row, arm, digits, many)
-        axes.set_title(_key(many, shown), loc="left", fontsize=9, color=GREY)
-        axes.set_yticks(range(len(shown)), [arm["label"] for arm in shown.values()])
-        for tick, name in zip(axes.get_yticklabels(), shown, strict=True):
-            tick.set_color(style[name][0])
-        axes.set_ylim(len(shown) - 0.4, -0.6)
+            _write_arm(axes, row, arm, style[name][0], decimals(results), many)
+        axes.set_title(_key(many, shown), loc="left", fontsize=9, color=GREY, pad=8)
+        axes.set_yticks([])
+        axes.set_ylim(len(shown) - 0.35, -0.6)
         axes.spines["left"].set_visible(False)
         axes.tick_params(length=0)
-        axes.tick_params(axis="y", labelsize=11)
         axes.grid(axis="x", color=RULE, linewidth=0.7)
         base = results["arms"][results["comparison"]["baseline"]]["label"]
         _difference_scale(axes, list(shown.values()), base)
@@ -189,6 +185,8 @@ def comparison(results: Results) -> bytes:
 
 def _key(many: int, shown: Mapping[str, Any]) -> str:
     """Return what the signs mean."""
+    if all(len(arm["difference"]["per_seed"]) == 1 for arm in shown.values()):
+        return "ring: the one seed"
     parts = ["ring: mean", "dots: seeds"]
     if any(arm["difference"]["interval"] for arm in shown.values()):
         parts.insert(1, "thick: 95 % interval")
@@ -200,8 +198,11 @@ def _key(many: int, shown: Mapping[str, Any]) -> str:
 def _draw_arm(axes: "Axes", row: int, entry: Mapping[str, Any], colour: str) -> None:
     seeds = [round(100 * value, 9) for value in entry["per_seed"].values()]
     # Equal differences are common (counts!): they stand below one another.
-    rows = [row + 0.18 + 0.09 * seeds[:i].count(seed) for i, seed in enumerate(seeds)]
-    axes.plot(seeds, rows, "o", color=colour, markersize=4.5, alpha=0.6, mew=0, zorder=2)
+    rows = [row + 0.17 + 0.08 * seeds[:i].count(seed) for i, seed in enumerate(seeds)]
+    if len(seeds) > 1:
+        axes.plot(
+            seeds, rows, "o", color=colour, markersize=4.5, alpha=0.6, mew=0, zorder=2
+        )
     for key, width in (("simultaneous", 1.3), ("interval", 4.0)):
         if entry[key] is not None:
             ends = [100 * end for end in entry[key]]
@@ -214,19 +215,20 @@ def _draw_arm(axes: "Axes", row: int, entry: Mapping[str, Any], colour: str) -> 
 
 
 def _write_arm(
-    axes: "Axes", row: int, arm: Mapping[str, Any], digits: int, many: int
+    axes: "Axes", row: int, arm: Mapping[str, Any], colour: str, digits: int, many: int
 ) -> None:
-    """Write the number and the verdict to the right of the frame."""
+    """Write label, number and verdict above the signs of an arm."""
     entry = arm["difference"]
     number = percent(entry["mean"], digits, sign=True)
-    frame = axes.get_yaxis_transform()
-    axes.text(
-        *(1.02, row - 0.13, f"{number} {interval(entry['interval'], digits)}"),
-        transform=frame,
-        va="center",
-    )
-    said = verdict(arm, many)
-    axes.text(1.02, row + 0.2, said, transform=frame, va="center", color=GREY, fontsize=9)
+    said = f"{number} {interval(entry['interval'], digits)}".strip()
+    line: dict[str, Any] = {
+        "transform": axes.get_yaxis_transform(),
+        "va": "center",
+        "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1.0},
+    }
+    axes.text(0, row - 0.32, arm["label"], color=colour, fontweight="bold", **line)
+    text = f"{said}, {verdict(arm, many)}"
+    axes.text(1, row - 0.32, text, ha="right", fontsize=9.5, **line)
 
 
 def _difference_scale(
@@ -237,15 +239,15 @@ def _difference_scale(
 
     entries = [arm["difference"] for arm in shown]
     sizes = sorted(abs(100 * entry["mean"]) for entry in entries)
-    label = f"test error minus that of {baseline}, percentage points: right is worse"
+    label = f"test error minus that of {baseline}, points (right: worse)"
     near = max(sizes[(len(sizes) - 1) // 2], 100 / shown[0]["test_error"]["examples"])
     if sizes[-1] > 20 * near:
         linear = 10.0 ** math.ceil(math.log10(near))
         axes.set_xscale("symlog", linthresh=linear, linscale=1.0)
         axes.xaxis.set_major_locator(
-            SymmetricalLogLocator(base=10, linthresh=linear, subs=(1, 2, 5))
+            SymmetricalLogLocator(base=10, linthresh=linear, subs=(1,))
         )
-        label += f" (logarithmic beyond ±{linear:g})"
+        label += f"\nlogarithmic beyond ±{linear:g}"
     axes.xaxis.set_major_formatter(
         FuncFormatter(lambda v, _: f"{v:+g}".replace("-", "\u2212") if v else "0")
     )

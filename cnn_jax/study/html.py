@@ -28,7 +28,7 @@ def page(results: Results, curves: bytes, differences: bytes) -> str:
         curves: PNG of the learning curves.
         differences: PNG of the comparison.
     """
-    study = results["study"]
+    study, table = results["study"], columns(results)
     title = f"{study['title']} · {study['dataset_label']}"
     parts = [
         _header(results),
@@ -36,9 +36,13 @@ def page(results: Results, curves: bytes, differences: bytes) -> str:
         "<h2>Setting</h2>",
         _facts(_setting(results)),
         "<h2>Results</h2>",
-        _results_table(results),
+        _results_table(results, [c for c in table if c.key not in _SIZE_AND_SPEED]),
+        '<div class="figures">',
         _figure(differences, _comparison_alt(results), _comparison_caption(results)),
         _figure(curves, _curves_alt(results), _CURVES_CAPTION),
+        "</div>",
+        "<h2>Size and speed</h2>",
+        _results_table(results, [c for c in table if c.key in ("arm", *_SIZE_AND_SPEED)]),
         _published(results),
         "<h2>How to read the numbers</h2>",
         _list(wording.how_to_read(results)),
@@ -58,9 +62,16 @@ def page(results: Results, curves: bytes, differences: bytes) -> str:
     )
 
 
+_SIZE_AND_SPEED = ("parameters", "removed_trained", "removed_printed", "train", "speed")
+
+
 def _prose(text: str) -> str:
-    """Escape a sentence; what stands between backticks becomes a tag."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+    """Escape a sentence; what stands between backticks becomes a tag.
+
+    Units and intervals are kept from breaking over two lines.
+    """
+    whole = re.sub(r", (?=[\u2212\d.]+\])", ",\u00a0", text.replace(" %", "\u00a0%"))
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(whole))
 
 
 def _list(sentences: Sequence[str]) -> str:
@@ -79,7 +90,7 @@ def _header(results: Results) -> str:
         f'<header>\n<p class="kicker">Study {escape(study["name"])} · setting '
         f"{escape(study['setting'])}</p>\n<h1>{escape(study['title'])}</h1>\n"
         f'<p class="question">{escape(study["question"])}</p>\n'
-        f'<p class="source">After {escape(study["study_source"])}</p>\n</header>'
+        f'<p class="source">Source: {escape(study["study_source"])}</p>\n</header>'
     )
 
 
@@ -102,8 +113,7 @@ def _setting(results: Results) -> dict[str, str]:
     }
 
 
-def _results_table(results: Results) -> str:
-    table = columns(results)
+def _results_table(results: Results, table: Sequence[Column]) -> str:
     groups = [(g, list(members)) for g, members in groupby(table, key=lambda c: c.group)]
     starts = {members[0].key for _, members in groups[1:]}
     top = "".join(
@@ -131,15 +141,11 @@ def _starts(column: Column, starts: set[str]) -> str:
 def _data_cell(column: Column, cell: Cell, starts: set[str]) -> str:
     kinds = "nothing" if cell.text == NOTHING and not cell.detail else ""
     left = " left" if column.key == "verdict" else ""
-    group = column.group
-    label = column.title if column.key in _PLAIN else f"{group}: {column.under}"
+    label = escape(column.title)
     return (
-        f'<td class="{kinds}{left}{_starts(column, starts)}" data-label="{escape(label)}">'
+        f'<td class="{kinds}{left}{_starts(column, starts)}" data-label="{label}">'
         f"<span>{_inside(column, cell)}</span></td>"
     )
-
-
-_PLAIN = ("test", "wilson", "difference", "together", "holm", "verdict", "parameters")
 
 
 def _inside(column: Column, cell: Cell) -> str:

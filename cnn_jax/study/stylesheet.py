@@ -24,7 +24,7 @@ body {
   margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
 }
-main { max-width: 1180px; margin: 0 auto; padding: 2.2rem 1.25rem 4rem; }
+main { max-width: 1100px; margin: 0 auto; padding: 2.2rem 1.25rem 4rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0.2rem 0 0.6rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 0.7rem; }
 p, li, dd { max-width: 76ch; overflow-wrap: anywhere; }
@@ -46,17 +46,19 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: 0.35rem 1.2rem;
      margin: 0; }
 dt { color: var(--soft); }
 dd { margin: 0; min-width: 0; }
+dd code { white-space: normal; }
 .notes { padding-left: 1.2rem; }
 .notes li { margin: 0.4rem 0; }
 .scroll { overflow-x: auto; border: 1px solid var(--line); border-radius: 8px; }
-table { border-collapse: collapse; width: 100%; font-size: 0.86rem;
+table { border-collapse: separate; border-spacing: 0; width: 100%; font-size: 0.86rem;
         font-variant-numeric: tabular-nums; }
 th, td { padding: 0.5rem 0.6rem; text-align: right; vertical-align: top;
          border-bottom: 1px solid var(--line); }
+td { white-space: nowrap; }
 tbody tr:last-child > * { border-bottom: 0; }
 thead th { font-weight: 600; color: var(--soft); vertical-align: bottom; line-height: 1.25;
            background: var(--panel); }
-th.group { text-align: center; color: var(--ink); border-bottom: 0; }
+th.group { text-align: center; white-space: nowrap; color: var(--ink); border-bottom: 0; }
 .starts { border-left: 1px solid var(--line); }
 th:first-child, td.left { text-align: left; }
 tbody th { position: sticky; left: 0; background: var(--paper); font-weight: 600;
@@ -68,12 +70,14 @@ tbody th { position: sticky; left: 0; background: var(--paper); font-weight: 600
 .verdict.worse { background: var(--worse-back); color: var(--worse); }
 .verdict.better { background: var(--better-back); color: var(--better); }
 .baseline > * { background: var(--panel) !important; }
-figure { margin: 1.4rem 0 0; max-width: 780px; }
+.figures { display: grid; grid-template-columns: 1fr 1fr; gap: 1.4rem; align-items: start; }
+figure { margin: 1.4rem 0 0; min-width: 0; max-width: 640px; }
 figure img { display: block; width: 100%; height: auto; background: #fff;
              border: 1px solid var(--line); border-radius: 8px; padding: 0.8rem; }
 figcaption { font-size: 0.9rem; margin-top: 0.5rem; max-width: 76ch; }
 details > summary { cursor: pointer; font-weight: 600; margin: 2.4rem 0 0.7rem;
                     font-size: 1.2rem; }
+@media (max-width: 960px) { .figures { grid-template-columns: 1fr; gap: 0; } }
 @media (max-width: 760px) {
   main { padding: 1.3rem 0.9rem 3rem; }
   h1 { font-size: 1.5rem; }
@@ -81,6 +85,7 @@ details > summary { cursor: pointer; font-weight: 600; margin: 2.4rem 0 0.7rem;
   dl { grid-template-columns: 1fr; gap: 0; }
   dt { font-size: 0.85rem; margin-top: 0.5rem; }
   figure img { padding: 0.3rem; }
+  h2 { margin-top: 2rem; }
   .cards { overflow: visible; border: 0; }
   .cards table, .cards tbody { display: block; }
   .cards thead { display: none; }
@@ -91,8 +96,10 @@ details > summary { cursor: pointer; font-weight: 600; margin: 2.4rem 0 0.7rem;
   .cards tbody th .detail { display: inline; margin-left: 0.5rem; }
   .cards td, .cards td.left { display: flex; justify-content: space-between; gap: 1rem;
               text-align: right; padding: 0.35rem 0; border-left: 0; }
-  .cards td::before { content: attr(data-label); color: var(--soft); text-align: left; }
-  .cards tr > :last-child { border-bottom: 0; }
+  .cards td::before { content: attr(data-label); color: var(--soft); text-align: left;
+                      white-space: normal; }
+  .cards tbody tr > * { border-bottom: 1px solid var(--line); }
+  .cards tbody tr > :last-child { border-bottom: 0; }
   .cards td.nothing { display: none; }
   .baseline > * { background: none !important; }
   .cards tr.baseline { background: var(--panel); }

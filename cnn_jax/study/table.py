@@ -1,7 +1,7 @@
 """The table of a study: one list of columns, for markdown, the terminal and the page."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cnn_jax.study import wording
 from cnn_jax.study.wording import NOTHING, interval, percent
@@ -53,17 +53,17 @@ def columns(results: Results) -> tuple[Column, ...]:
     group = "test error %"
     add("test", f"{group} [95 %]", group, "mean [seeds]", (_error(a, digits) for a in arms))
     wilson = (Cell(interval(a["test_error"]["wilson"], digits) or NOTHING) for a in arms)
-    add("wilson", "test-set interval %", group, "[test images]", wilson)
+    add("wilson", "test-set interval %", group, "[test\u00a0images]", wilson)
     if any(arm["difference"] for arm in arms):
         base = results["arms"][results["comparison"]["baseline"]]["label"]
         group = f"difference to {base}, points"
         own = (_difference(a, digits) for a in arms)
-        add("difference", f"{group} [95 %]", group, "paired [95 %]", own)
+        add("difference", f"{group} [95 %]", group, "paired [95\u00a0%]", own)
         if many > 1:
             title = f"all {many} together"
             add("together", title, group, title, (_together(a, digits) for a in arms))
             p_values = (Cell(_p_value(arm["difference"])) for arm in arms)
-            add("holm", "Holm p", group, "Holm p", p_values)
+            add("holm", "Holm p", group, "Holm\u00a0p", p_values)
         verdicts = (Cell(wording.verdict(arm, many)) for arm in arms)
         add("verdict", "verdict", group, "verdict", verdicts)
     for index, column in enumerate(results["study"]["published"]):
@@ -73,12 +73,13 @@ def columns(results: Results) -> tuple[Column, ...]:
         title = column["title"]
         add(f"published_{index}", f"{title} {mark}", f"published {mark}", title, cells)
     group, counts = "parameters", (Cell(f"{arm['parameters']:,}") for arm in arms)
-    add("parameters", group, group, "here", counts)
+    add("parameters", group, group, "trained here", counts)
     if wording.changes_size(results):
-        for kind, under in (("trained", "removed here"), ("printed", "removed in print")):
+        for kind, where in (("trained", "here"), ("printed", "printed network")):
             entries = [arm["parameters_removed"][kind] for arm in arms]
             if any(entries):
-                add(f"removed_{kind}", under, group, under, (_removed(e) for e in entries))
+                title, cells = f"removed, {where}", (_removed(entry) for entry in entries)
+                add(f"removed_{kind}", title, group, title, cells)
     train = (Cell(percent(arm["train_error"], digits)) for arm in arms)
     add("train", "training error %", "training", "error %", train)
     speeds = (results["timing"][name]["images_per_second"] for name in results["arms"])
@@ -178,6 +179,10 @@ def _pipes(chosen: Sequence[Column]) -> list[str]:
     return [lines[0], rule, *lines[1:]]
 
 
+def _parts(cell: Cell) -> list[str]:
+    return [cell.text, *cell.detail.split("; ")[:1]]
+
+
 def _two_lines(cell: Cell) -> str:
     """Keep value and interval on one line, a remark below them."""
     return f"{cell.text} {cell.detail}".strip().replace("; ", "\n")
@@ -201,12 +206,16 @@ def terminal_table(results: Results) -> "Table":
         caption=Text(" ".join(wording.answer(results)).replace("`", "")),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
         pad_edge=False,
     )
     for column in chosen:
         title = _SHORT.get(column.key, column.title)
         right = column.key in ("parameters", "train")
-        view.add_column(Text(title), justify="right" if right else "left")
+        # Narrower than this, an interval would be broken in two.
+        least = max(len(part) for cell in column.cells for part in _parts(cell))
+        justify: Literal["right", "left"] = "right" if right else "left"
+        view.add_column(Text(title), justify=justify, min_width=min(least, 20))
     for cells in zip(*(column.cells for column in chosen), strict=True):
         view.add_row(
             *(

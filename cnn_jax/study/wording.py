@@ -60,7 +60,7 @@ def ran(arm: Arm) -> str:
     total, lost = len(arm["runs"]), arm["diverged"]
     if not lost:
         return ""
-    steps = ", ".join("?" if run["step"] is None else f"{run['step']:,}" for run in lost)
+    steps = ", ".join(dict.fromkeys(count(run["step"]) for run in lost))
     which = f"all {total}" if len(lost) == total > 1 else f"{len(lost)} of {total}"
     return f"{which} diverged at step {steps}"
 
@@ -85,7 +85,7 @@ def answer(results: Mapping[str, Any]) -> list[str]:
     digits, arms = decimals(results), results["arms"]
     baseline = arms.get(results["comparison"]["baseline"])
     others = [arm for arm in arms.values() if arm["difference"] is not None]
-    said = [_level(baseline, digits)] if baseline else []
+    said = [_level(baseline, digits) if baseline else "The baseline was not run."]
     done = [arm for arm in others if arm["difference"]["mean"] is not None]
     done.sort(key=lambda arm: -abs(arm["difference"]["mean"]))
     by_verdict: dict[str, list[Arm]] = {}
@@ -109,7 +109,7 @@ def answer(results: Mapping[str, Any]) -> list[str]:
         said.append(f"Not resolved: {_listed(by_verdict['not resolved'], digits)}.")
     if by_verdict.get("no interval"):
         said.append(
-            "One seed gives no interval, so nothing is resolved; the differences seen: "
+            "Seen with a single seed, so without an interval and not resolved: "
             f"{_listed(by_verdict['no interval'], digits)}."
         )
     said += _limit(results, digits)
@@ -188,7 +188,7 @@ def _resolved_pairs(found: Mapping[str, Any]) -> str:
         f"Our seeds resolve {sure} of them: {same} as published, {against} the other way."
     )
     open_pairs = found["pairs"] - sure
-    return f"{text} The other {open_pairs} are open." if open_pairs else text
+    return f"{text} Not resolved: {open_pairs}." if open_pairs else text
 
 
 def _order(results: Mapping[str, Any], names: Sequence[str], key: Any) -> str:
@@ -222,10 +222,15 @@ def how_to_read(results: Mapping[str, Any]) -> list[str]:
         "Test-set interval: 95 % Wilson interval of the mean error for "
         f"{examples:,} images: what other test images would change. Every seed sees the "
         "same images, so more seeds do not narrow it.",
-        f"Difference: test error minus that of {base_tag} with the same seed (same data "
-        "order, augmentation and split), in percentage points, mean over the common seeds, "
-        "with the 95 % interval of the pairs.",
     ]
+    if all(arm["test_error"]["seeds"] < 2 for arm in results["arms"].values()):
+        said.append("One seed says nothing about the spread between seeds: no interval.")
+    if any(arm["difference"] for arm in results["arms"].values()):
+        said.append(
+            f"Difference: test error minus that of {base_tag} with the same seed (same "
+            "data order, augmentation, split), in percentage points, mean over the common "
+            "seeds, with the 95 % interval of the pairs."
+        )
     if many > 1:
         level = f"{100 * comparison['simultaneous_confidence']:.4g}"
         said.append(
@@ -234,14 +239,15 @@ def how_to_read(results: Mapping[str, Any]) -> list[str]:
             "paired t test, adjusted by Holm's step-down method. It asks only whether "
             "there is a difference, and can be a little less strict than the interval."
         )
-    among = f" (\u201camong {many}\u201d: only the one for all together does)"
-    said.append(
-        f"Verdict: \u201cnot resolved\u201d where the interval holds 0"
-        f"{among if many > 1 else ''}. That is no proof of equality. The smallest "
-        "difference that could have been resolved is the half-width of the strictest "
-        "interval: with the spread that these seeds showed, a smaller mean difference "
-        "would have left 0 inside."
-    )
+    if many:
+        among = f" (\u201camong {many}\u201d: only the one for all together does)"
+        said.append(
+            f"Verdict: \u201cnot resolved\u201d where the interval holds 0"
+            f"{among if many > 1 else ''}. That is no proof of equality. The smallest "
+            "difference that could have been resolved is the half-width of the strictest "
+            "interval: with the spread that these seeds showed, a smaller mean difference "
+            "would have left 0 inside."
+        )
     if study["printed_network"] and changes_size(results):
         said.append(
             "Parameters removed: in the network trained here, and by the same edit in the "

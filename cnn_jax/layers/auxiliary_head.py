@@ -1,0 +1,110 @@
+"""Classifiers on the side of a network that training alone runs.
+
+Source:
+    Szegedy et al. Going Deeper with Convolutions. CVPR 2015. Section 5: their losses are
+    added to the network's with a weight of 0.3; at inference time they are discarded.
+
+A head is a row of the table. It hands on what it is given, so it stands on whatever row is
+above it: when that one is removed, the head moves down to the one before. Its name, and so
+its scope, begins with ``aux``; counts of parameters leave such scopes out.
+"""
+
+from dataclasses import dataclass
+
+import flax.linen as nn
+
+from cnn_jax.kernels.pooling import average_pool
+from cnn_jax.layers.activations import activate, pieces_of
+from cnn_jax.layers.batch_norm_conv import ConvStyle, batch_norm_conv
+from cnn_jax.layers.dropout import Dropout
+from cnn_jax.layers.rows import check_row, flatten
+from cnn_jax.layers.tracing import is_auxiliary
+from cnn_jax.types import Features, Logits
+
+
+@dataclass(frozen=True)
+class AuxiliaryHead:
+    """Row: mean, 1 x 1 convolution, a hidden layer on all pixels, dropout, class scores.
+
+    Attributes:
+        name: begins with ``aux``.
+        size: edge of the window of the mean in pixels.
+        stride: of the mean in pixels.
+        reduce: channels of the 1 x 1 convolution.
+        features: of the hidden layer.
+        kernel: edge of the hidden layer's window, not padded; 0: fully connected, with
+            biases whatever the network does elsewhere.
+        dropout: probability of zeroing a hidden output in training.
+    """
+
+    name: str
+    size: int = 5
+    stride: int = 3
+    reduce: int = 128
+    features: int = 1024
+    kernel: int = 0
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not is_auxiliary(self.name):
+            raise ValueError(f"{self.name}: the name of an auxiliary head begins with aux")
+        if not isinstance(self.kernel, int) or self.kernel < 0:
+            raise ValueError(
+                f"{self.name}: kernel = {self.kernel}; a whole number of at least 0 is needed"
+            )
+
+
+class AuxiliaryClassifier(nn.Module):
+    """The network of an ``AuxiliaryHead`` row.
+
+    Attributes:
+        row: its sizes.
+        num_classes: outputs.
+        style: of the network that it hangs on.
+    """
+
+    row: AuxiliaryHead
+    num_classes: int
+    style: ConvStyle
+
+    @nn.compact
+    def __call__(self, x: Features, *, train: bool) -> Logits:
+        """Return class scores, [N, num_classes].
+
+        Raises:
+            ValueError: the input is too small or no image.
+        """
+        row, style = self.row, self.style
+        if row.kernel:
+            check_row(row)
+        if x.ndim != 4:
+            raise ValueError(
+                f"{row.name}: it slides over images [N, H, W, C]; its input has shape "
+                f"{x.shape[1:]} for each image"
+            )
+        x = average_pool(x, row.size, row.stride)
+        x = batch_norm_conv(
+            style, x, name="conv", features=row.reduce, kernel=(1, 1), train=train
+        )
+        if row.kernel:
+            x = batch_norm_conv(
+                style,
+                x,
+                name="hidden",
+                features=row.features,
+                kernel=(row.kernel, row.kernel),
+                padding="valid",
+                train=train,
+            )
+        else:
+            x = nn.Dense(
+                row.features * pieces_of(style.activation),
+                kernel_init=style.initializer,
+                bias_init=nn.initializers.constant(style.bias),
+                name="hidden",
+            )(flatten(x))
+            x = activate(style.activation, x, name="hidden_activation")
+        x = Dropout(row.dropout, name="dropout")(flatten(x), train=train)
+        return nn.Dense(
+            self.num_classes, kernel_init=style.initializer, name="classifier"
+        )(x)
