@@ -16,8 +16,9 @@ import flax.linen as nn
 from cnn_jax.kernels.pooling import average_pool
 from cnn_jax.layers.activations import activate, pieces_of
 from cnn_jax.layers.batch_norm_conv import ConvStyle, batch_norm_conv
+from cnn_jax.layers.checks import check_row
 from cnn_jax.layers.dropout import Dropout
-from cnn_jax.layers.rows import check_row, flatten
+from cnn_jax.layers.rows import flatten
 from cnn_jax.layers.tracing import is_auxiliary
 from cnn_jax.types import Features, Logits
 
@@ -32,8 +33,8 @@ class AuxiliaryHead:
         stride: of the mean in pixels.
         reduce: channels of the 1 x 1 convolution.
         features: of the hidden layer.
-        kernel: edge of the hidden layer's window, not padded; 0: fully connected, with
-            biases whatever the network does elsewhere.
+        window: edge of the hidden layer's kernel in pixels, not padded; 0: fully
+            connected, with biases whatever the network does elsewhere.
         dropout: probability of zeroing a hidden output in training.
     """
 
@@ -42,15 +43,15 @@ class AuxiliaryHead:
     stride: int = 3
     reduce: int = 128
     features: int = 1024
-    kernel: int = 0
+    window: int = 0
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if not is_auxiliary(self.name):
             raise ValueError(f"{self.name}: the name of an auxiliary head begins with aux")
-        if not isinstance(self.kernel, int) or self.kernel < 0:
+        if not isinstance(self.window, int) or self.window < 0:
             raise ValueError(
-                f"{self.name}: kernel = {self.kernel}; a whole number of at least 0 is needed"
+                f"{self.name}: window = {self.window}; a whole number of at least 0 is needed"
             )
 
 
@@ -72,27 +73,21 @@ class AuxiliaryClassifier(nn.Module):
         """Return class scores, [N, num_classes].
 
         Raises:
-            ValueError: the input is too small or no image.
+            ValueError: the input is too small.
         """
         row, style = self.row, self.style
-        if row.kernel:
-            check_row(row)
-        if x.ndim != 4:
-            raise ValueError(
-                f"{row.name}: it slides over images [N, H, W, C]; its input has shape "
-                f"{x.shape[1:]} for each image"
-            )
+        check_row(row)
         x = average_pool(x, row.size, row.stride)
         x = batch_norm_conv(
             style, x, name="conv", features=row.reduce, kernel=(1, 1), train=train
         )
-        if row.kernel:
+        if row.window:
             x = batch_norm_conv(
                 style,
                 x,
                 name="hidden",
                 features=row.features,
-                kernel=(row.kernel, row.kernel),
+                kernel=(row.window, row.window),
                 padding="valid",
                 train=train,
             )

@@ -25,15 +25,10 @@ from cnn_jax.layers.batch_norm_conv import (
     batch_norm_conv,
     border_padding,
 )
+from cnn_jax.layers.checks import check_images, check_names, check_row, named
 from cnn_jax.layers.dropout import Dropout
-from cnn_jax.layers.rows import (
-    TableNetwork,
-    apply_row,
-    check_images,
-    check_names,
-    check_row,
-    named,
-)
+from cnn_jax.layers.rows import TableNetwork, apply_row
+from cnn_jax.maths.geometry import WindowError
 from cnn_jax.types import Features, Images, Logits
 
 
@@ -215,8 +210,10 @@ class InceptionNetwork(TableNetwork):
                 )
                 try:
                     return module(x, train=train)
+                except WindowError:
+                    raise  # `named` puts the name of the row before it
                 except ValueError as error:
-                    raise type(error)(f"{row.name}: {error}") from None
+                    raise ValueError(f"{row.name}: {error}") from None
             case ConvNorm():
                 check_row(row)
                 fields = {**vars(row), "kernel": (row.kernel, row.kernel)}

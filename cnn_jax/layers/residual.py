@@ -12,7 +12,9 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax.numpy as jnp
 
-from cnn_jax.layers.rows import Initializer, check_row
+from cnn_jax.kernels.convolution import grouped_convolution
+from cnn_jax.layers.batch_norm_conv import BatchNorm
+from cnn_jax.layers.rows import Conv, Initializer, check_row
 from cnn_jax.layers.stochastic_depth import branch_weight
 from cnn_jax.maths.geometry import output_size
 from cnn_jax.types import Features
@@ -26,27 +28,8 @@ StrideIn = Literal["1x1", "3x3"]
 
 
 @dataclass(frozen=True)
-class ConvNorm:
-    """Convolution without biases, batch normalisation, ReLU.
-
-    Attributes:
-        name: the paper's.
-        features: output channels.
-        kernel: edge of the square window in pixels.
-        stride: step in pixels.
-        padding: zeros on each side in pixels.
-    """
-
-    name: str
-    features: int
-    kernel: int
-    stride: int = 1
-    padding: int = 0
-
-
-@dataclass(frozen=True)
 class BasicBlock:
-    """Two 3 x 3 convolutions: Figure 5, left.
+    """Row: two 3 x 3 convolutions and a shortcut (Figure 5, left).
 
     Attributes:
         name: the paper's.
@@ -61,7 +44,7 @@ class BasicBlock:
 
 @dataclass(frozen=True)
 class Bottleneck:
-    """1 x 1, 3 x 3 and 1 x 1 convolutions: Figure 5, right.
+    """Row: 1 x 1, 3 x 3 and 1 x 1 convolutions and a shortcut (Figure 5, right).
 
     Attributes:
         name: the paper's.
@@ -79,17 +62,18 @@ class Bottleneck:
 Block = BasicBlock | Bottleneck
 
 
-def convolutions(block: Block, stride_in: StrideIn = "1x1") -> tuple[ConvNorm, ...]:
-    """Return the convolutions of a block in order, with padding that keeps the size.
+def convolutions(block: Block, stride_in: StrideIn = "1x1") -> tuple[Conv, ...]:
+    """Return the convolutions of a block in order; their padding keeps the size.
 
     Raises:
-        ValueError: a width, a number of features or a stride below 1.
+        ValueError: a width, a number of features or a stride that is no whole number from
+            1 on.
     """
     check_row(block)
     if isinstance(block, BasicBlock):
         return (
-            ConvNorm("conv1", block.features, 3, block.stride, 1),
-            ConvNorm("conv2", block.features, 3, 1, 1),
+            Conv("conv1", block.features, 3, block.stride, padding=1),
+            Conv("conv2", block.features, 3, padding=1),
         )
     if not isinstance(block.width, int) or block.width < 1:
         raise ValueError(
@@ -97,36 +81,43 @@ def convolutions(block: Block, stride_in: StrideIn = "1x1") -> tuple[ConvNorm, .
         )
     first, second = (block.stride, 1) if stride_in == "1x1" else (1, block.stride)
     return (
-        ConvNorm("conv1", block.width, 1, first),
-        ConvNorm("conv2", block.width, 3, second, 1),
-        ConvNorm("conv3", block.features, 1),
+        Conv("conv1", block.width, 1, first),
+        Conv("conv2", block.width, 3, second, padding=1),
+        Conv("conv3", block.features, 1),
     )
 
 
-def convolve_and_normalise(
-    row: ConvNorm,
+def normalised_conv(
+    row: Conv,
     x: Features,
     *,
-    scope: str,
     initializer: Initializer,
-    epsilon: float,
-    momentum: Any,
+    batch_norm: BatchNorm,
     train: bool,
 ) -> Features:
     """Apply a convolution and its batch normalisation inside a compact module; no ReLU.
 
     Args:
-        row: its name is the scope of the convolution.
+        row: without biases; its name is the convolution's scope, ``name_norm`` that of
+            the normalisation.
         x: features, [N, H, W, C].
-        scope: of the normalisation.
         initializer: of the kernel.
-        epsilon: added to the variance.
-        momentum: weight of the old running statistics; a number or a scalar array.
+        batch_norm: epsilon and momentum; the momentum may be a scalar array.
         train: normalise by the batch and update the running statistics.
 
     Raises:
+        ValueError: a bias, or groups that do not divide.
         WindowError: the kernel is larger than the padded input.
     """
+    if row.bias:
+        raise ValueError(
+            f"{row.name}: bias = {row.bias}; a batch-normalised convolution has none (0.0)"
+        )
+    if x.shape[-1] % row.groups or row.features % row.groups:
+        raise ValueError(
+            f"{row.name}: {row.groups} groups must divide its {x.shape[-1]} input "
+            f"channels and its {row.features} features"
+        )
     for size in x.shape[1:3]:
         output_size(size, row.kernel, row.stride, row.padding)
     x = nn.Conv(
@@ -134,12 +125,17 @@ def convolve_and_normalise(
         (row.kernel, row.kernel),
         strides=row.stride,
         padding=row.padding,
+        feature_group_count=row.groups,
         use_bias=False,
         kernel_init=initializer,
+        conv_general_dilated=grouped_convolution,
         name=row.name,
     )(x)
     return nn.BatchNorm(
-        use_running_average=not train, momentum=momentum, epsilon=epsilon, name=scope
+        use_running_average=not train,
+        momentum=batch_norm.momentum,
+        epsilon=batch_norm.epsilon,
+        name=f"{row.name}_norm",
     )(x)
 
 
@@ -162,42 +158,10 @@ def pad_channels(x: Features, block: Block) -> Features:
     return jnp.pad(pixels, ((0, 0), (0, 0), (0, 0), (0, missing)))
 
 
-class Stem(nn.Module):
-    """One ``ConvNorm`` row: convolution (``conv``), normalisation (``norm``), ReLU.
-
-    Attributes:
-        row: what to apply.
-        initializer: of the kernel.
-        epsilon: of the batch normalisation.
-        momentum: of the running statistics.
-    """
-
-    row: ConvNorm
-    initializer: Initializer
-    epsilon: float
-    momentum: float
-
-    @nn.compact
-    def __call__(self, x: Features, *, train: bool) -> Features:
-        """Return [N, H', W', features]."""
-        check_row(self.row)
-        return nn.relu(
-            convolve_and_normalise(
-                dataclasses.replace(self.row, name="conv"),
-                x,
-                scope="norm",
-                initializer=self.initializer,
-                epsilon=self.epsilon,
-                momentum=self.momentum,
-                train=train,
-            )
-        )
-
-
 class ResidualBlock(nn.Module):
     """One block of a residual network, or of its plain counterpart.
 
-    Parameters stand under ``conv1``, ``norm1``, ``conv2``, ...; those of a projection
+    Parameters stand under ``conv1``, ``conv1_norm``, ``conv2``, ...; those of a projection
     under ``shortcut`` and ``shortcut_norm``.
 
     Attributes:
@@ -206,8 +170,7 @@ class ResidualBlock(nn.Module):
         stride_in: where a bottleneck takes its stride.
         survival: probability that the branch takes part in a training step.
         initializer: of every kernel.
-        epsilon: of the batch normalisation.
-        momentum: of the running statistics.
+        batch_norm: epsilon and momentum.
     """
 
     block: Block
@@ -215,8 +178,7 @@ class ResidualBlock(nn.Module):
     stride_in: StrideIn
     survival: float
     initializer: Initializer
-    epsilon: float
-    momentum: float
+    batch_norm: BatchNorm
 
     @nn.compact
     def __call__(self, x: Features, *, train: bool) -> Features:
@@ -228,39 +190,32 @@ class ResidualBlock(nn.Module):
                 stream ``dropout``, used only where ``survival`` is below 1).
 
         Raises:
-            ValueError: option A would have to drop channels.
-            WindowError: the block is larger than its padded input.
+            ValueError: option A would have to drop channels, or a count is none.
         """
-        apply = partial(
-            convolve_and_normalise,
-            initializer=self.initializer,
-            epsilon=self.epsilon,
-            train=train,
-        )
-        weight: Any = None
-        momentum: Any = self.momentum
-        if self.survival < 1.0:
-            weight = self.survival
-            if train:
-                weight = branch_weight(self.make_rng("dropout"), self.survival)
-                # A branch that is left out sees no batch: its running statistics stay.
-                momentum = jnp.where(weight > 0.0, self.momentum, 1.0)
+        block = self.block
+        apply = partial(normalised_conv, initializer=self.initializer, train=train)
+        weight: Any = self.survival
+        statistics = self.batch_norm
+        if train and self.survival < 1.0:
+            weight = branch_weight(self.make_rng("dropout"), self.survival)
+            # A branch that is left out sees no batch: its running statistics stay.
+            momentum: Any = jnp.where(weight > 0.0, statistics.momentum, 1.0)
+            statistics = dataclasses.replace(statistics, momentum=momentum)
 
-        rows = convolutions(self.block, self.stride_in)
+        rows = convolutions(block, self.stride_in)
         branch = x
-        for number, row in enumerate(rows, 1):
-            branch = nn.relu(branch) if number > 1 else branch
-            branch = apply(row, branch, scope=f"norm{number}", momentum=momentum)
+        for row in rows[:-1]:
+            branch = nn.relu(apply(row, branch, batch_norm=statistics))
+        branch = apply(rows[-1], branch, batch_norm=statistics)
         if self.shortcut == "none":
             return nn.relu(branch)
-        if weight is not None:
+        if self.survival < 1.0:
             branch = weight * branch
 
-        block = self.block
         if self.shortcut == "C" or block.stride > 1 or x.shape[-1] != block.features:
             if self.shortcut == "A":
                 x = pad_channels(x, block)
             else:
-                row = ConvNorm("shortcut", block.features, 1, block.stride)
-                x = apply(row, x, scope="shortcut_norm", momentum=self.momentum)
+                projection = Conv("shortcut", block.features, 1, block.stride)
+                x = apply(projection, x, batch_norm=self.batch_norm)
         return nn.relu(branch + x)

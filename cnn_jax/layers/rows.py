@@ -129,9 +129,8 @@ class Classifier:
     deviation: float | None = None
 
 
-Norm = LocalResponseNorm | LocalContrastNorm
-Pool = MaxPool | AveragePool | SpatialPyramidPool
-Row = Conv | Norm | Pool | Dense | Classifier
+Sliding = Conv | LocalContrastNorm | MaxPool | AveragePool | SpatialPyramidPool
+Row = Sliding | LocalResponseNorm | Dense | Classifier
 Table = tuple[Row, ...]
 
 
@@ -183,14 +182,12 @@ def apply_row(
     check_row(row)
     act = partial(activate, activation, name=f"{row.name}_activation")
     pieces = pieces_of(activation)
+    if isinstance(row, Sliding) and x.ndim != 4:
+        raise ValueError(
+            f"{row.name}: it slides over images [N, H, W, C]; its input has shape "
+            f"{x.shape[1:]} for each image"
+        )
     match row:
-        case (
-            Conv() | LocalContrastNorm() | MaxPool() | AveragePool() | SpatialPyramidPool()
-        ) if x.ndim != 4:
-            raise ValueError(
-                f"{row.name}: it slides over images [N, H, W, C]; its input has shape "
-                f"{x.shape[1:]} for each image"
-            )
         case Conv():
             return act(convolve(row, x, initializer=initializer, pieces=pieces))
         case LocalResponseNorm():

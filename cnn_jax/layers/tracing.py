@@ -31,7 +31,13 @@ def trace_output(model: Any, batch: int = 1) -> tuple[int, ...]:
     return jax.eval_shape(forward, images).shape
 
 
+def is_auxiliary(scope: str) -> bool:
+    """Return whether a scope at the top of the parameters is that of an auxiliary head."""
+    return scope.startswith("aux")
+
+
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of trainable parameters."""
+    """Return the number of trainable parameters, those of auxiliary heads left out."""
     params = trace_variables(model)["params"]
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+    main = {scope: tree for scope, tree in params.items() if not is_auxiliary(scope)}
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(main))
