@@ -1,8 +1,6 @@
 """Local response normalisation across channels (Krizhevsky et al. 2012, Section 3.3)."""
 
-import jax.numpy as jnp
-from jax import lax
-
+from cnn_jax.kernels.local_response_norm import normalize_across_channels
 from cnn_jax.types import Features
 
 
@@ -31,13 +29,4 @@ def local_response_norm(
     """
     if n < 1 or n % 2 == 0:
         raise ValueError(f"n = {n} channels: a positive odd number is needed")
-    channels, reach = x.shape[-1], n // 2
-    squares = jnp.pad(x * x, ((0, 0),) * (x.ndim - 1) + ((reach, reach),))
-    total = squares[..., :channels]
-    for shift in range(1, n):
-        total = total + squares[..., shift : shift + channels]
-    base = k + alpha * total
-    if beta == 0.75:  # two square roots are far cheaper than a power
-        root = lax.rsqrt(base)
-        return x * root * jnp.sqrt(root)
-    return x * base ** (-beta)
+    return normalize_across_channels(x, k, n, alpha, beta)

@@ -1,6 +1,8 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
 from cnn_jax.layers.local_response_norm import local_response_norm
 
@@ -66,3 +68,15 @@ def test_one_channel_alone_is_divided_by_its_own_square():
 def test_an_even_neighbourhood_is_refused(n):
     with pytest.raises(ValueError, match=f"n = {n} channels: a positive odd number"):
         local_response_norm(jnp.ones((1, 6)), n=n)
+
+
+@pytest.mark.parametrize("beta", [0.75, 0.5])
+def test_the_written_gradient_is_the_derivative(draw, beta):
+    x = draw.normal(size=(2, 3, 3, 7))
+    with jax.enable_x64(True):
+        check_grads(
+            lambda x: local_response_norm(x, k=1.0, n=3, alpha=0.5, beta=beta),
+            (jnp.asarray(x, jnp.float64),),
+            order=1,
+            modes=["rev"],
+        )
