@@ -1,8 +1,9 @@
 """``cnn-jax experiments``."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
+
+from cnn_jax.cli.options import Directory
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,7 @@ class Experiments:
     Example: cnn-jax experiments
     """
 
-    experiments: Path | None = None
+    experiments: Directory = None
     """A directory of your own; it goes before ./experiments and the built-in ones."""
     json: bool = False
     """Write JSON for programs."""

@@ -30,6 +30,8 @@ Command = (
 
 COMMANDS = ("models", "experiments", "train", "study")
 
+_KINDS = {"INT": "a whole number", "FLOAT": "a number"}
+
 DESCRIPTION = """The classic convolutional networks as their papers print them.
 
 Example: cnn-jax study alexnet_layer_removal
@@ -84,15 +86,18 @@ def _run(given: list[str]) -> int:
 
 def _one_line(message: str) -> str:
     """Return the first message in a parser's box of output, as one line."""
-    lines = [re.sub(r"^[│|\s]+|[│|\s]+$", "", line) for line in message.splitlines()]
-    kept: list[str] = []
-    for line in lines:
-        if not line or set(line) <= set("─-╭╮╰╯ ") or line.startswith(("╭", "╰")):
-            if kept:
-                break
-            continue
-        kept.append(line)
-    text = " ".join(kept) or "the command line could not be read"
+    # The title is part of the border, or, where the output takes ASCII only, a block.
+    blocks: list[list[str]] = [[]]
+    for line in (line.strip("│ ") for line in message.splitlines()):
+        if line and not set(line) <= set("─-") and line[0] not in "╭╰":
+            blocks[-1].append(line)
+        elif blocks[-1]:
+            blocks.append([])
+    block = blocks[0 if message.lstrip().startswith("╭") else min(1, len(blocks) - 1)]
+    text = " ".join(block).replace("{None}|", "") or "the command line could not be read"
+    value = re.match(r"Error parsing (\S+): no type matching (\S+) .* \['(.*)'\]", text)
+    if value:
+        text = f"{value[1]} {value[3]}: not {_KINDS.get(value[2], value[2])}"
     return f"{text} (see cnn-jax --help)"
 
 

@@ -1,10 +1,17 @@
 """``cnn-jax study``."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
-from tyro.conf import Positional
+from cnn_jax.cli.options import (
+    Count,
+    DataDir,
+    Dataset,
+    Directory,
+    Epochs,
+    Name,
+    Names,
+    Progress,
+)
 
 
 @dataclass(frozen=True)
@@ -16,23 +23,23 @@ class Study:
     Example: cnn-jax study alexnet_layer_removal --dataset mnist --data-dir path/to/mnist
     """
 
-    name: Positional[str]
+    name: Name
     """As ``cnn-jax experiments`` lists it, or the path of a file that declares STUDY."""
-    dataset: str | None = None
+    dataset: Dataset = None
     """The study's setting: the same question on other data."""
-    data_dir: Path | None = None
+    data_dir: DataDir = None
     """Where the dataset lies: a directory, or an archive."""
-    seeds: int | None = None
+    seeds: Count = None
     """Runs an arm."""
-    epochs: float | None = None
+    epochs: Epochs = None
     """Another length; the learning-rate schedule is stretched in proportion."""
-    arms: str | None = None
+    arms: Names = None
     """Names with commas between, or "all"; the baseline always runs."""
-    out: Path | None = None
+    out: Directory = None
     """Directory of the study; runs/NAME/SETTING by default."""
-    experiments: Path | None = None
+    experiments: Directory = None
     """A directory of your own; it goes before ./experiments and the built-in ones."""
-    progress: Literal["auto", "live", "plain", "none"] = "auto"
+    progress: Progress = "auto"
     """auto is live on a terminal, plain lines elsewhere."""
     json: bool = False
     """Write results.json to standard output instead of the table."""

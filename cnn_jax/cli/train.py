@@ -3,9 +3,8 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from tyro.conf import Positional
+from cnn_jax.cli.options import Count, DataDir, Dataset, Directory, Epochs, Name, Progress
 
 
 @dataclass(frozen=True)
@@ -15,23 +14,23 @@ class Train:
     Example: cnn-jax train lenet5_mnist --data-dir path/to/mnist
     """
 
-    name: Positional[str]
+    name: Name
     """As ``cnn-jax experiments`` lists it."""
-    dataset: str | None = None
+    dataset: Dataset = None
     """Another dataset; the network takes its channels and classes."""
-    data_dir: Path | None = None
+    data_dir: DataDir = None
     """Where the dataset lies: a directory, or an archive."""
-    epochs: float | None = None
+    epochs: Epochs = None
     """Another length; the learning-rate schedule is stretched in proportion."""
-    batch_size: int | None = None
+    batch_size: Count = None
     """Examples a step."""
-    seed: int | None = None
+    seed: Count = None
     """Of initial weights, order, augmentation and dropout."""
-    out: Path | None = None
+    out: Directory = None
     """Directory of the run; runs/NAME/DATASET-seedS by default."""
-    experiments: Path | None = None
+    experiments: Directory = None
     """A directory of your own; it goes before ./experiments and the built-in ones."""
-    progress: Literal["auto", "live", "plain", "none"] = "auto"
+    progress: Progress = "auto"
     """auto is live on a terminal, plain lines elsewhere."""
     json: bool = False
     """Write the result as JSON."""

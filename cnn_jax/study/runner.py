@@ -131,7 +131,7 @@ def run_study(
             ]
             progress = make_progress(where.progress, runs=len(todo))
             try:
-                _train(workdir, experiments, count, bench, progress, todo, study_file)
+                _train(workdir, experiments, bench, progress, todo, study_file)
             finally:
                 progress.close()
             return _report(
@@ -156,25 +156,20 @@ def _run_directory(workdir: Path, arm: str, seed: int) -> Path:
 def _train(
     workdir: Path,
     experiments: dict[str, Experiment],
-    seeds: int,
     bench: Workbench,
     progress: Progress,
     todo: list[tuple[str, int]],
     study_file: Path | None,
 ) -> None:
-    for name, experiment in experiments.items():
-        for seed in range(seeds):
-            place = f" ({todo.index((name, seed)) + 1} of {len(todo)})" if todo else ""
-            if (name, seed) not in todo:
-                continue
-            run(
-                dataclasses.replace(experiment, seed=seed),
-                _run_directory(workdir, name, seed),
-                workbench=bench,
-                progress=progress,
-                title=f"{name} seed {seed}{place}",
-                study_file=study_file.name if study_file else None,
-            )
+    for number, (name, seed) in enumerate(todo, start=1):
+        run(
+            dataclasses.replace(experiments[name], seed=seed),
+            _run_directory(workdir, name, seed),
+            workbench=bench,
+            progress=progress,
+            title=f"{name} seed {seed} ({number} of {len(todo)})",
+            study_file=study_file.name if study_file else None,
+        )
 
 
 def _report(
