@@ -20,6 +20,7 @@ _CHUNK_VALUES = 1 << 22  # 32 MiB of float64: bounds the memory of `fit`, not it
 
 MeanOf = Literal["channel", "pixel", "none"]
 DeviationOf = Literal["channel", "none"]
+White = Literal[1, 255]
 
 
 class Preprocessing(NamedTuple):
@@ -46,13 +47,18 @@ class Normalization:
             ``"none"``: subtract nothing.
         deviation: ``"channel"``: the standard deviation of all values of a channel about
             their common mean, whatever ``mean`` is; ``"none"``: divide by nothing.
+        white: the value of a white pixel before the mean is subtracted, where no
+            deviation is divided by: 1, or 255 as in the papers up to 2014, whose initial
+            deviations of 0.01 are made for it.
     """
 
     mean: MeanOf = "channel"
     deviation: DeviationOf = "channel"
+    white: White = 1
 
     def __post_init__(self) -> None:
-        for name, allowed in (("mean", MeanOf), ("deviation", DeviationOf)):
+        fields = (("mean", MeanOf), ("deviation", DeviationOf), ("white", White))
+        for name, allowed in fields:
             if getattr(self, name) not in get_args(allowed):
                 raise ValueError(
                     f"{name} {getattr(self, name)!r} is not one of {get_args(allowed)}"
@@ -87,7 +93,7 @@ class Normalization:
         elif self.mean == "pixel":
             mean = total / (255.0 * images.shape[0])
 
-        deviation = np.ones(channels)
+        deviation = np.full(channels, 1.0 / self.white)
         if self.deviation == "channel":
             # Python integers: the variance of a constant channel must be 0, not 1e-17.
             numerators = [

@@ -87,12 +87,13 @@ def run(
                 "fingerprint": dataset.fingerprint,
             },
         }
+        check_directory(workdir, manifest)
+        finished = read_json(workdir / "result.json")
+        if finished is not None:
+            return finished
         make_directory(workdir)
         with locked(workdir):
-            check_directory(workdir, manifest)
-            finished = read_json(workdir / "result.json")
-            if finished is not None:
-                return finished
+            check_directory(workdir, manifest)  # again: it may have been filled just now
             if not (workdir / "manifest.json").exists():
                 write_json(workdir / "manifest.json", manifest | provenance())
             return _train(experiment, workdir, where, bench, display, title)

@@ -51,7 +51,7 @@ class AuxiliaryHead:
             raise ValueError(f"{self.name}: the name of an auxiliary head begins with aux")
         if not isinstance(self.window, int) or self.window < 0:
             raise ValueError(
-                f"{self.name}: window = {self.window}; a whole number of at least 0 is needed"
+                f"{self.name}: window = {self.window}; a whole number from 0 on is needed"
             )
 
 
@@ -70,7 +70,14 @@ class AuxiliaryClassifier(nn.Module):
 
     @nn.compact
     def __call__(self, x: Features, *, train: bool) -> Logits:
-        """Return class scores, [N, num_classes].
+        """Return class scores, [N, num_classes]; sow them as ``logits`` in training.
+
+        They go into the collection ``aux_logits``, whose losses a step adds to the
+        network's; initialisation sows nothing.
+
+        Args:
+            x: features of the network, [N, H, W, C].
+            train: draw dropout masks, normalise by the batch.
 
         Raises:
             ValueError: the input is too small.
@@ -100,6 +107,10 @@ class AuxiliaryClassifier(nn.Module):
             )(flatten(x))
             x = activate(style.activation, x, name="hidden_activation")
         x = Dropout(row.dropout, name="dropout")(flatten(x), train=train)
-        return nn.Dense(
+        classifier = nn.Dense(
             self.num_classes, kernel_init=style.initializer, name="classifier"
-        )(x)
+        )
+        logits = classifier(x)
+        if train and not self.is_initializing():
+            self.sow("aux_logits", "logits", logits)
+        return logits

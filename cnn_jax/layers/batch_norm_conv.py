@@ -140,7 +140,11 @@ def batch_norm_conv(
             images.
         WindowError: a ``valid`` window is larger than the image.
     """
-    for what, count in (("features", features), ("stride", stride), ("kernel", min(kernel))):
+    for what, count in (
+        ("features", features),
+        ("stride", stride),
+        ("kernel", min(kernel)),
+    ):
         if not isinstance(count, int) or count < 1:
             raise ValueError(
                 f"{name}: {what} = {count}; a whole number of at least 1 is needed"

@@ -43,11 +43,14 @@ class Unit:
     padding: Border = "same"
 
 
+PoolKind = Literal["max", "average"]
+
+
 @dataclass(frozen=True)
 class Pool:
     """A pool of a branch, over ``size`` x ``size`` pixels."""
 
-    kind: Literal["max", "average"]
+    kind: PoolKind
     size: int = 3
     stride: int = 1
     padding: Border = "same"
@@ -176,8 +179,7 @@ class InceptionNetwork(TableNetwork):
     def __call__(self, images: Images, *, train: bool) -> Logits:
         """Return class scores, [N, num_classes].
 
-        In training, the scores of auxiliary heads are sown into ``aux_logits`` under the
-        names of their rows.
+        In training, the scores of auxiliary heads are sown into ``aux_logits``.
 
         Args:
             images: preprocessed images, [N, H, W, C].
@@ -221,7 +223,10 @@ class InceptionNetwork(TableNetwork):
             case DropoutRow():
                 return Dropout(row.rate, name=row.name)(x, train=train)
             case AuxiliaryHead():
-                self._head(row, x, style, train=train)
+                # Initialisation makes its parameters, whatever `train` is.
+                if self.auxiliary_heads and (train or self.is_initializing()):
+                    head = AuxiliaryClassifier(row, self.num_classes, style, name=row.name)
+                    head(x, train=train)
                 return x
         return apply_row(
             row,
@@ -231,14 +236,3 @@ class InceptionNetwork(TableNetwork):
             initializer=self.initializer,
             train=train,
         )
-
-    def _head(
-        self, row: AuxiliaryHead, x: Features, style: ConvStyle, *, train: bool
-    ) -> None:
-        """Run a head while training; when initialising only make its parameters."""
-        if not self.auxiliary_heads or not (train or self.is_initializing()):
-            return
-        head = AuxiliaryClassifier(row, self.num_classes, style, name=row.name)
-        logits = head(x, train=train)
-        if not self.is_initializing():
-            self.sow("aux_logits", row.name, logits)

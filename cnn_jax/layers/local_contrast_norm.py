@@ -10,6 +10,9 @@ from jax import Array, lax
 
 from cnn_jax.types import Features
 
+ROUNDING = 1e-6
+"""Contrast, as a fraction of the features, that float32 cannot tell from none."""
+
 
 def local_contrast_norm(x: Features, *, size: int = 9, deviation: float = 2.25) -> Features:
     """Return v / max(c, s): features less their local mean, over their local deviation.
@@ -20,11 +23,12 @@ def local_contrast_norm(x: Features, *, size: int = 9, deviation: float = 2.25) 
         v_ijk = x_ijk - sum_ipq w_pq x_i,j+p,k+q
         s_jk = sqrt(sum_ipq w_pq v_i,j+p,k+q ^ 2)        c = mean of s over the image
 
-    Two things are not in the paper. The deviation of the Gaussian: 2.25 pixels is a
+    Three things are not in the paper. The deviation of the Gaussian: 2.25 pixels is a
     quarter of the paper's window of 9. The border: weights that fall outside the image
     are left out and the others scaled to sum to 1, so that a constant image gives 0
-    everywhere; with zeros around the image its border would have contrast. An image
-    without contrast gives 0.
+    everywhere; with zeros around the image its border would have contrast. And a local
+    deviation below a millionth of the features is float32 rounding, which counts as none:
+    an image without contrast gives (nearly) 0, not enlarged rounding.
 
     Args:
         x: features, [N, H, W, C].
@@ -39,7 +43,7 @@ def local_contrast_norm(x: Features, *, size: int = 9, deviation: float = 2.25) 
         raise ValueError(f"features have shape {x.shape}; [N, H, W, C] is needed")
     centred = x - _local_mean(x, size, deviation)
     variance = _local_mean(centred * centred, size, deviation)
-    flat = variance <= 0.0
+    flat = variance <= ROUNDING**2 * _local_mean(x * x, size, deviation)
     # The root has no slope at 0; both branches of a `where` are differentiated.
     spread = jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, variance)))
     floor = jnp.maximum(spread, spread.mean(axis=(1, 2), keepdims=True))

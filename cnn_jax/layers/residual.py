@@ -7,7 +7,7 @@ normalisation, and the last ReLU stands after the addition.
 import dataclasses
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -16,9 +16,8 @@ from cnn_jax.kernels.convolution import grouped_convolution
 from cnn_jax.layers.batch_norm_conv import BatchNorm
 from cnn_jax.layers.checks import check_row
 from cnn_jax.layers.rows import Conv, Initializer
-from cnn_jax.layers.stochastic_depth import branch_weight, check_survival
+from cnn_jax.layers.stochastic_depth import branch_weight
 from cnn_jax.maths.geometry import output_size
-from cnn_jax.registry import unknown
 from cnn_jax.types import Features
 
 Shortcut = Literal["A", "B", "C", "none"]
@@ -64,16 +63,7 @@ class Bottleneck:
 Block = BasicBlock | Bottleneck
 
 
-@dataclass(frozen=True)
-class GlobalAveragePool:
-    """Row: mean of each channel over all pixels, [N, 1, 1, C]."""
-
-    name: str
-
-
-def stack(
-    stages: tuple[Block, ...], blocks: tuple[int, ...]
-) -> tuple[Block, ...]:
+def stack(stages: tuple[Block, ...], blocks: tuple[int, ...]) -> tuple[Block, ...]:
     """Return ``blocks`` blocks of each stage, ``conv2_1``, ``conv2_2``, ...
 
     Args:
@@ -88,25 +78,6 @@ def stack(
         for first, count in zip(stages, blocks, strict=True)
         for number in range(1, count + 1)
     )
-
-
-def check_options(shortcut: str, stride_in: str, survival: float) -> None:
-    """Check the options of a residual network.
-
-    Raises:
-        ValueError: an unknown one (``UserError``, with the known ones), or a survival that
-            is out of its range or has no shortcut to rely on.
-    """
-    if shortcut not in get_args(Shortcut):
-        raise unknown(shortcut, get_args(Shortcut), what="shortcut")
-    if stride_in not in get_args(StrideIn):
-        raise unknown(stride_in, get_args(StrideIn), what="stride_in")
-    check_survival(survival)
-    if shortcut == "none" and survival < 1.0:
-        raise ValueError(
-            f"survival {survival} with shortcut 'none': a plain network without one of its "
-            f"blocks has no path from input to output; 1.0 is needed"
-        )
 
 
 def convolutions(block: Block, stride_in: StrideIn = "1x1") -> tuple[Conv, ...]:

@@ -29,7 +29,14 @@ from functools import partial
 from typing import Any
 
 from cnn_jax.layers.batch_norm_conv import BatchNorm, ConvNorm
-from cnn_jax.layers.inception import Branches, InceptionNetwork, ModuleRow, Pool, Unit
+from cnn_jax.layers.inception import (
+    Branches,
+    InceptionNetwork,
+    ModuleRow,
+    Pool,
+    PoolKind,
+    Unit,
+)
 from cnn_jax.layers.rows import AveragePool, Classifier, MaxPool
 from cnn_jax.types import ImageShape, ModelSpec, Published
 
@@ -47,7 +54,7 @@ class Inception(ModuleRow):
     conv3x3: int
     double3x3_reduce: int
     double3x3: int
-    pool: Any
+    pool: PoolKind
     pool_proj: int
     stride: int = 1
 

@@ -4,19 +4,20 @@ Source:
     Szegedy, Liu, Jia, Sermanet, Reed, Anguelov, Erhan, Vanhoucke and Rabinovich. Going
     Deeper with Convolutions. CVPR 2015. Table 1 (widths), Figure 3 (order of pools and
     local response normalisation), Section 5 (auxiliary heads).
-    Where the paper is silent, the authors' colleagues' port ``bvlc_googlenet`` of Caffe.
+    Where the paper is silent, ``bvlc_googlenet`` of Caffe.
 
 Departures:
     From Caffe's port, because the paper prints none: conv1 is padded by 3 pixels on each
     side; a pool's last window may hang over the end (ceil), which Table 1's sizes need;
-    LRN with k = 1, n = 5, alpha = 1e-4 / 5 and beta = 0.75; weights start uniform within
+    LRN has k = 1, n = 5, alpha = 1e-4 / 5 and beta = 0.75; weights start uniform within
     +-sqrt(3 / fan-in) and biases from 0.2, those of the classifiers from 0.
-    conv1 is a full 7 x 7 convolution: 9,408 weights and 118.0 million multiply-adds. Table
-    1 prints 2.7K and 34M for it, which 8 separable filters a channel would have (2,712 and
-    34.0M); the text never says so. The other rows agree with Table 1's operations to the
-    last digit but inception_5a (51M, printed 54M); its parameters, in units of 1024, differ
-    in 4a (367K, printed 364K), 4c (498K, 463K), 4d (591K, 580K), 4e (847K, 840K),
-    5a (1018K, 1072K) and 5b (1409K, 1388K). The widths printed are used.
+    conv1 is a full 7 x 7 convolution, as the table says: 9,408 weights and 118.0 million
+    multiply-adds. It prints 2.7K and 34M beside it, which 8 separable filters a channel
+    would have (2,712 and 34.0M); the text never says so. Table 1's operations are those of
+    its widths, within a million, in every other row but inception_5a (51M, printed 54M).
+    Its parameters, in units of 1024, are not in 4a (367K, printed 364K), 4c (498K, 463K),
+    4d (591K, 580K), 4e (847K, 840K), 5a (1018K, 1072K) and 5b (1409K, 1388K): the widths
+    are used.
     A head stands on the row above it in the table (inception_4a, inception_4d): when that
     row is removed, the head stands on the one before.
     ``googlenet_small`` is for 32 x 32 images. It keeps every layer, its name, its order and
@@ -206,7 +207,7 @@ MODELS = {
         build=GoogLeNetSmall,
         input_shape=(32, 32, 3),
         num_classes=10,
-        parameters=0,
-        macs=0,
+        parameters=377_126,
+        macs=7_912_448,
     ),
 }

@@ -21,37 +21,19 @@ Departures:
     Blocks are named conv2_1, conv2_2, ... on CIFAR-10 too, where the paper names none.
     Stochastic depth draws once a block and step for the whole batch, as its paper does: no
     row is drawn for, so the draw is the same on every device. A block that is left out
-    keeps its running statistics; its branch is computed and multiplied by 0, so the paper's
-    25 % of training time is not saved. Where l counts the blocks that a table has, an edit
-    of the table moves the probabilities.
+    keeps its running statistics; its branch is computed and multiplied by 0, so the
+    paper's 25 % of training time is not saved. L and l count the blocks that the table
+    has: an edit of the table moves the probabilities.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import flax.linen as nn
-
-from cnn_jax.layers.batch_norm_conv import BatchNorm
-from cnn_jax.layers.checks import check_images, check_names, check_row, named
-from cnn_jax.layers.activations import relu
-from cnn_jax.layers.initializers import he
-from cnn_jax.layers.residual import (
-    BasicBlock,
-    Block,
-    Bottleneck,
-    GlobalAveragePool,
-    ResidualBlock,
-    Shortcut,
-    StrideIn,
-    check_options,
-    normalised_conv,
-    stack,
-)
-from cnn_jax.layers.rows import Classifier, Conv, Initializer, MaxPool, apply_row
-from cnn_jax.layers.stochastic_depth import survival_probability
-from cnn_jax.types import Features, Images, ImageShape, Logits, ModelSpec, Published
-
-Table = tuple[Any, ...]
+from cnn_jax.layers.residual import BasicBlock, Bottleneck, Shortcut, stack
+from cnn_jax.layers.residual_network import GlobalAveragePool, ResidualNetwork, Table
+from cnn_jax.layers.rows import Classifier, Conv, MaxPool
+from cnn_jax.types import ImageShape, ModelSpec, Published
 
 # fmt: off
 #               name  features kernel stride padding   Table 1
@@ -100,130 +82,146 @@ def cifar_table(n: int) -> Table:
     return (*CIFAR_STEM, *stack(CIFAR, (n, n, n)), *END)
 
 
-class ResNet(nn.Module):
-    """A table with residual blocks; every convolution is batch-normalised.
-
-    Attributes:
-        num_classes: outputs of the classifier row.
-        input_shape: height, width, channels of the images it is built for.
-        table: the rows, the classifier last.
-        shortcut: of every block: ``A``, ``B``, ``C``, or ``none`` for a plain network.
-        stride_in: convolution of a bottleneck that has its stride: ``1x1`` or ``3x3``.
-        survival: p_L of stochastic depth, in (0, 1]; 1 keeps every block.
-        initializer: of every kernel.
-        batch_norm: epsilon and momentum.
-
-    Raises:
-        ValueError: an unknown option, or a survival out of its range or without shortcuts.
-    """
+class ResNet(ResidualNetwork):
+    """The ImageNet networks; ``shortcut="none"`` is the plain counterpart."""
 
     num_classes: int = 1000
     input_shape: ImageShape = (224, 224, 3)
     table: Table = TABLE_50
     shortcut: Shortcut = "B"
-    stride_in: StrideIn = "1x1"
-    survival: float = 1.0
-    initializer: Initializer = he
-    batch_norm: BatchNorm = BatchNorm(epsilon=1e-5, momentum=0.9)
-
-    def __post_init__(self) -> None:
-        """Check the options when the network is described, not when it is traced."""
-        check_options(self.shortcut, self.stride_in, self.survival)
-        super().__post_init__()
-
-    @nn.compact
-    def __call__(self, images: Images, *, train: bool) -> Logits:
-        """Return class scores, [N, num_classes].
-
-        Args:
-            images: preprocessed images, [N, H, W, C].
-            train: normalise by the batch; with ``survival`` below 1, draw the blocks that
-                take part (random stream ``dropout``).
-
-        Raises:
-            ValueError: the images, or what a layer makes of them, do not fit; the
-                message names the layer.
-        """
-        check_images(images, self.input_shape)
-        check_names(self.table)
-        blocks = [row.name for row in self.table if isinstance(row, Block)]
-        place = {name: number for number, name in enumerate(blocks, 1)}
-        x = images
-        for row in self.table:
-            if isinstance(row, Block | Conv | GlobalAveragePool) and x.ndim != 4:
-                raise ValueError(
-                    f"{row.name}: it slides over images [N, H, W, C]; its input has shape "
-                    f"{x.shape[1:]} for each image"
-                )
-            with named(row, x.shape):
-                if isinstance(row, Block):
-                    survival = survival_probability(
-                        place[row.name], len(blocks), self.survival
-                    )
-                    x = self._block(row, survival)(x, train=train)
-                else:
-                    x = self._row(row, x, train=train)
-        return x
-
-    def _block(self, row: Block, survival: float) -> ResidualBlock:
-        return ResidualBlock(
-            row,
-            shortcut=self.shortcut,
-            stride_in=self.stride_in,
-            survival=survival,
-            initializer=self.initializer,
-            batch_norm=self.batch_norm,
-            name=row.name,
-        )
-
-    def _row(self, row: Any, x: Features, *, train: bool) -> Features:
-        match row:
-            case Conv():
-                check_row(row)
-                return nn.relu(
-                    normalised_conv(
-                        row,
-                        x,
-                        initializer=self.initializer,
-                        batch_norm=self.batch_norm,
-                        train=train,
-                    )
-                )
-            case GlobalAveragePool():
-                return x.mean((1, 2), keepdims=True)
-        return apply_row(
-            row,
-            x,
-            num_classes=self.num_classes,
-            activation=relu,
-            initializer=self.initializer,
-            train=train,
-        )
 
 
+class CifarResNet(ResidualNetwork):
+    """The CIFAR-10 networks: with option A they have no parameters but the plain ones'."""
+
+    num_classes: int = 10
+    input_shape: ImageShape = (32, 32, 3)
+    table: Table = cifar_table(3)
+    shortcut: Shortcut = "A"
+
+
+_TITLE = "Deep Residual Learning for Image Recognition, CVPR 2016"
 _imagenet = partial(
     ModelSpec,
     input_shape=(224, 224, 3),
     num_classes=1000,
     paper="He et al.",
     year=2016,
-    source="Deep Residual Learning for Image Recognition, CVPR 2016, Table 1",
-)
-_cifar = partial(
-    _imagenet,
-    input_shape=(32, 32, 3),
-    num_classes=10,
-    source="Deep Residual Learning for Image Recognition, CVPR 2016, Section 4.2",
+    source=f"{_TITLE}, Table 1",
 )
 
 
-def _errors(protocol: str, source: str, top1: float, top5: float | None = None) -> Published:
-    return Published(top1=top1, top5=top5, protocol=protocol, source=source)
+def _cifar(n: int, *published: Published, **claims: Any) -> ModelSpec:
+    shortcut = claims.pop("shortcut", "A")
+    return ModelSpec(
+        build=partial(CifarResNet, table=cifar_table(n), shortcut=shortcut),
+        input_shape=(32, 32, 3),
+        num_classes=10,
+        paper="He et al.",
+        year=2016,
+        source=f"{_TITLE}, Section 4.2",
+        published=published,
+        **claims,
+    )
 
 
-_ONE = ("ILSVRC-2012 val, 1 network, 1 crop", "KaimingHe/deep-residual-networks, README")
+def _printed(protocol: str, source: str) -> Callable[..., Published]:
+    def error(top1: float, top5: float | None = None, option: str = "") -> Published:
+        how = f"{protocol}, {option}" if option else protocol
+        return Published(top1=top1, top5=top5, protocol=how, source=source)
+
+    return error
+
+
 _TEN = "ILSVRC-2012 val, 1 network, 10 crops"
-_TABLE_2 = (_TEN, "He et al. 2016, Table 2")
-_TABLE_3 = (_TEN, "He et al. 2016, Table 3")
-_TABLE_4 = ("ILSVRC-2012 val, 1 network, dense at 5 scales", "He et al. 2016, Table 4")
+_one_crop = _printed("ILSVRC-2012 val, 1 network, 1 crop", "released networks' README")
+_table_2 = _printed(_TEN, "He et al. 2016, Table 2")
+_table_3 = _printed(_TEN, "He et al. 2016, Table 3")
+_table_4 = _printed("ILSVRC-2012 val, dense, 5 scales", "He et al. 2016, Table 4")
+_TEST = "CIFAR-10 test, flips and crops in training"
+_table_6 = _printed(_TEST, "He et al. 2016, Table 6")
+_huang = _printed(f"{_TEST}, survival 0.5, 500 epochs", "Huang et al. 2016, Section 4")
 
+_18, _34 = partial(ResNet, table=TABLE_18), partial(ResNet, table=TABLE_34)
+
+MODELS = {
+    "plain18": _imagenet(
+        build=partial(_18, shortcut="none"),
+        parameters=11_515_688,
+        macs=1_794_805_760,
+        published=(_table_2(27.94),),
+    ),
+    "plain34": _imagenet(
+        build=partial(_34, shortcut="none"),
+        parameters=21_623_848,
+        macs=3_644_493_824,
+        published=(_table_3(28.54, 10.02),),
+    ),
+    "resnet18": _imagenet(
+        build=_18,
+        parameters=11_689_512,
+        macs=1_814_073_344,
+        published=(_table_2(27.88, option="option A"),),
+    ),
+    "resnet34": _imagenet(
+        build=_34,
+        parameters=21_797_672,
+        macs=3_663_761_408,
+        published=(
+            _table_3(24.52, 7.46),
+            _table_3(25.03, 7.76, option="option A"),
+            _table_3(24.19, 7.40, option="option C"),
+            _table_4(21.84, 5.71),
+            _table_4(21.53, 5.60, option="option C"),
+        ),
+    ),
+    "resnet50": _imagenet(
+        build=partial(ResNet, table=TABLE_50),
+        parameters=25_557_032,
+        macs=3_857_973_248,
+        published=(
+            _table_3(22.85, 6.71),
+            _table_4(20.74, 5.25),
+            _one_crop(24.7, 7.8),
+        ),
+    ),
+    "resnet101": _imagenet(
+        build=partial(ResNet, table=TABLE_101),
+        parameters=44_549_160,
+        macs=7_570_194_432,
+        published=(
+            _table_3(21.75, 6.05),
+            _table_4(19.87, 4.60),
+            _one_crop(23.6, 7.1),
+        ),
+    ),
+    "resnet152": _imagenet(
+        build=partial(ResNet, table=TABLE_152),
+        parameters=60_192_808,
+        macs=11_282_415_616,
+        published=(
+            _table_3(21.43, 5.71),
+            _table_4(19.38, 4.49),
+            _one_crop(23.0, 6.7),
+        ),
+    ),
+    "plain20": _cifar(3, shortcut="none", parameters=269_722, macs=40_551_040),
+    "plain32": _cifar(5, shortcut="none", parameters=464_154, macs=68_862_592),
+    "plain44": _cifar(7, shortcut="none", parameters=658_586, macs=97_174_144),
+    "plain56": _cifar(9, shortcut="none", parameters=853_018, macs=125_485_696),
+    "plain110": _cifar(18, shortcut="none", parameters=1_727_962, macs=252_887_680),
+    "resnet20": _cifar(3, _table_6(8.75), parameters=269_722, macs=40_551_040),
+    "resnet32": _cifar(5, _table_6(7.51), parameters=464_154, macs=68_862_592),
+    "resnet44": _cifar(7, _table_6(7.17), parameters=658_586, macs=97_174_144),
+    "resnet56": _cifar(9, _table_6(6.97), parameters=853_018, macs=125_485_696),
+    "resnet110": _cifar(
+        18,
+        _table_6(6.43, option="best of 5 (6.61 +- 0.16)"),
+        _huang(5.25),
+        parameters=1_727_962,
+        macs=252_887_680,
+    ),
+    "resnet1202": _cifar(
+        200, _table_6(7.93), _huang(4.91), parameters=19_421_274, macs=2_829_238_912
+    ),
+}

@@ -134,7 +134,7 @@ MODELS = {
         build=ZFNetSmall,
         input_shape=(32, 32, 3),
         num_classes=10,
-        parameters=0,
-        macs=0,
+        parameters=392_890,
+        macs=2_642_944,
     ),
 }

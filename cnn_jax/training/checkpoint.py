@@ -7,6 +7,7 @@ it is used, and that is said.
 
 import contextlib
 import logging
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from cnn_jax.training.parallel import fetch, place
 State = TypeVar("State")
 
 KEPT = 2
+SPARE_BYTES = 200_000  # Orbax's own files
 
 
 class Checkpoints:
@@ -30,7 +32,7 @@ class Checkpoints:
         import orbax.checkpoint as ocp
 
         self._ocp = ocp
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._directory = directory
         self._manager = ocp.CheckpointManager(
             directory.absolute(),
@@ -47,14 +49,26 @@ class Checkpoints:
         """
         if step in self._manager.all_steps():
             return
+        # NumPy arrays: Orbax then needs half the time that device arrays take.
+        arrays = fetch(state)
+        self._check_room(arrays)
         try:
-            # NumPy arrays: Orbax then needs half the time that device arrays take.
-            self._manager.save(step, args=self._ocp.args.StandardSave(fetch(state)))
+            self._manager.save(step, args=self._ocp.args.StandardSave(arrays))
         except Exception as error:
             reason = str(error).strip().splitlines()[0] if str(error) else repr(error)
             raise UserError(
                 f"cannot write the checkpoint of step {step} to {self._directory}: {reason}"
             ) from error
+
+    def _check_room(self, arrays: Any) -> None:
+        """Refuse before Orbax's threads do so, each with a traceback of its own."""
+        needed = sum(leaf.nbytes for leaf in jax.tree.leaves(arrays)) + SPARE_BYTES
+        free = shutil.disk_usage(self._directory).free
+        if free < needed:
+            raise UserError(
+                f"cannot write a checkpoint of {needed:,} bytes to {self._directory}: the "
+                f"disk has {free:,} left; make room and give the same command again"
+            )
 
     def restore(self, like: State) -> tuple[State | None, list[str]]:
         """Return the newest readable state, and one line for each unreadable one.

@@ -161,7 +161,8 @@ def fit(
         now = time.perf_counter()
         if pending is not None and now - looked > READ_EVERY_SECONDS:
             looked = now
-            loss = summarize(pending).loss
+            loss = summarize(pending).loss  # waits for the dispatch before this one
+            watch.count(0)
             progress.step(step, plan.epoch(step), loss, watch.rate())
             if not np.isfinite(loss):
                 return state

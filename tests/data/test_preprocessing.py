@@ -119,3 +119,16 @@ def test_unknown_choices_are_refused_when_declared():
         Normalization(mean="image")
     with pytest.raises(ValueError, match="deviation 'pixel' is not one of"):
         Normalization(deviation="pixel")
+
+
+def test_white_is_255_for_the_recipes_that_say_so(draw):
+    images = draw.integers(0, 256, (5, 4, 4, 3), np.uint8)
+    fitted = Normalization(mean="pixel", deviation="none", white=255).fit(images)
+    expected = images - images.mean(0, dtype=np.float64)
+    # float32: values up to 255, rounded once in the division and once in the product.
+    np.testing.assert_allclose(apply_preprocessing(fitted, images), expected, atol=1e-4)
+
+
+def test_an_unknown_white_is_refused():
+    with pytest.raises(ValueError, match="white 128"):
+        Normalization(white=128)

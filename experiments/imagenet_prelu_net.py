@@ -1,0 +1,39 @@
+"""PReLU-nets on ImageNet 2012: the recipe of He et al. 2015, Section 3.
+
+What the engine does not offer yet, and what stands here instead:
+
+- the short side of an image is drawn from [256, 512] from the start: 256 always;
+- crops come from the whole image: here from its central square;
+- the rate is 0.01, 0.001 and 0.0001, "switched when the error plateaus", in about 80
+  epochs: switched at two epochs of our choice;
+- weight decay on all parameters but the slopes: here on neither slopes nor biases;
+- the mean image is that of the central crops;
+- evaluation on views of feature maps at several scales: one central crop.
+"""
+
+from cnn_jax import Experiment, create_model
+from cnn_jax.data.augmentation import HorizontalFlip, PcaColourNoise
+from cnn_jax.data.cropping import RandomCrop
+from cnn_jax.data.preprocessing import Normalization
+from cnn_jax.optim.optimizers import Sgd
+from cnn_jax.optim.schedules import StepDecay
+from cnn_jax.training.losses import cross_entropy
+
+EXPERIMENTS = {
+    f"{name}_imagenet": Experiment(
+        question=f"How well does {name} classify ImageNet?",
+        source="He et al. 2015, Section 3",
+        model=create_model(name),
+        dataset="imagenet2012",
+        image_size=(256, 256),
+        normalization=Normalization(mean="pixel", deviation="none", white=255),
+        augmentation=(RandomCrop(224, 224), HorizontalFlip(), PcaColourNoise(0.1)),
+        loss=cross_entropy,
+        optimizer=Sgd(momentum=0.9, weight_decay=5e-4, decay_biases=False),
+        schedule=StepDecay(rate=0.01, factor=0.1, at_epochs=(40, 65)),
+        epochs=80,
+        batch_size=128,
+        seed=0,
+    )
+    for name in ("prelu_net_a", "prelu_net_b", "prelu_net_c")
+}

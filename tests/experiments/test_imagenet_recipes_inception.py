@@ -1,0 +1,86 @@
+import jax
+import pytest
+
+from cnn_jax.analysis.compute import count_macs
+from cnn_jax.experiment.program import trace_experiment
+from cnn_jax.layers.tracing import count_parameters, trace_variables
+from experiments.imagenet_inception import EXPERIMENTS
+from experiments.inception_auxiliary_heads import STUDY
+
+IMAGES = 1_281_167  # of the training split of ILSVRC-2012
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        # With auxiliary heads: papers/reference.json.
+        ("googlenet_imagenet", 13_378_280),
+        ("bn_inception_imagenet", 11_194_984),
+        ("inception_v3_imagenet", 27_161_264),
+    ],
+)
+def test_a_recipe_traces_and_trains_the_heads_too(name, parameters):
+    state = trace_experiment(EXPERIMENTS[name])
+    assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == parameters
+
+
+def _rate(name, epoch):
+    experiment = EXPERIMENTS[name]
+    steps = IMAGES / experiment.batch_size
+    return float(experiment.schedule.build(steps)(round(epoch * steps) + 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "epoch", "rate"),
+    [
+        ("googlenet_imagenet", 0, 0.01),
+        ("googlenet_imagenet", 7.9, 0.01),
+        ("googlenet_imagenet", 8, 0.0096),
+        ("googlenet_imagenet", 249, 0.01 * 0.96**31),
+        ("bn_inception_imagenet", 1.3, 0.045),
+        ("bn_inception_imagenet", 8, 0.045 * 0.96**6),
+        ("bn_inception_imagenet", 149.9, 0.045 * 0.96**112),
+        ("inception_v3_imagenet", 1.9, 0.045),
+        ("inception_v3_imagenet", 10, 0.045 * 0.94**5),
+        ("inception_v3_imagenet", 99, 0.045 * 0.94**49),
+    ],
+)
+def test_the_rate_falls_as_the_paper_says(name, epoch, rate):
+    assert _rate(name, epoch) == pytest.approx(rate, rel=1e-6)
+
+
+def test_the_lengths_are_the_steps_that_the_sources_print():
+    steps = {
+        name: experiment.epochs * IMAGES / experiment.batch_size
+        for name, experiment in EXPERIMENTS.items()
+    }
+    assert steps["googlenet_imagenet"] == pytest.approx(10e6, rel=0.001)
+    assert steps["bn_inception_imagenet"] == pytest.approx(6e6, rel=0.002)
+
+
+def test_the_small_setting_is_small():
+    small = STUDY.settings["cifar10"]
+    assert count_macs(small.model) <= 8_000_000
+    assert small.train_examples == 10_000
+    assert STUDY.settings["imagenet2012"] is EXPERIMENTS["googlenet_imagenet"]
+
+
+@pytest.mark.parametrize("setting", STUDY.settings)
+def test_the_arms_differ_in_their_heads_alone(setting):
+    baseline = STUDY.settings[setting]
+    main = count_parameters(baseline.model)
+    heads = {}
+    for name, arm in STUDY.arms.items():
+        experiment = arm.edit(baseline)
+        assert count_parameters(experiment.model) == main
+        params = trace_variables(experiment.model)["params"]
+        heads[name] = sorted(scope for scope in params if scope.startswith("aux"))
+        if name != "weight_1":
+            assert experiment.auxiliary_weight == 0.3
+    assert heads == {
+        "both": ["aux1", "aux2"],
+        "upper": ["aux2"],
+        "lower": ["aux1"],
+        "none": [],
+        "weight_1": ["aux1", "aux2"],
+    }

@@ -1,0 +1,123 @@
+"""The recipes and studies of the residual family."""
+
+import jax
+import pytest
+
+from cnn_jax.analysis.compute import count_macs
+from cnn_jax.codec import decode
+from cnn_jax.experiment.declaration import encode_experiment
+from cnn_jax.experiment.program import trace_experiment
+from cnn_jax.layers.tracing import count_parameters, trace_variables
+from cnn_jax.optim.optimizers import Sgd
+from experiments import (
+    cifar_resnet,
+    imagenet_resnet,
+    plain_vs_residual,
+    residual_shortcuts,
+)
+
+RECIPES = {**imagenet_resnet.EXPERIMENTS, **cifar_resnet.EXPERIMENTS}
+# A step of 1202 layers takes more than half a minute to trace: only `pytest -m slow` does.
+TRACED = [
+    pytest.param(name, marks=pytest.mark.slow) if "1202" in name else name
+    for name in RECIPES
+]
+
+
+@pytest.mark.parametrize("name", TRACED)
+def test_a_step_of_every_recipe_can_be_traced(name):
+    experiment = RECIPES[name]
+    state = trace_experiment(experiment)
+    expected = trace_variables(experiment.model)
+    assert jax.tree.map(lambda leaf: leaf.shape, state.params) == jax.tree.map(
+        lambda leaf: leaf.shape, expected["params"]
+    )
+    assert jax.tree.structure(state.batch_stats) == jax.tree.structure(
+        expected["batch_stats"]
+    )
+
+
+def test_every_network_of_the_family_has_its_recipe():
+    assert set(RECIPES) == {
+        *(f"{n}_imagenet" for n in ("plain18", "plain34", "resnet18", "resnet34")),
+        *(f"resnet{depth}_imagenet" for depth in (50, 101, 152)),
+        *(f"plain{depth}_cifar10" for depth in (20, 32, 44, 56, 110)),
+        *(f"resnet{depth}_cifar10" for depth in (20, 32, 44, 56, 110, 1202)),
+        "resnet110_stochastic_depth_cifar10",
+    }
+
+
+def test_the_rate_falls_after_32000_and_48000_of_64000_steps():
+    for name in ("resnet20_cifar10", "plain110_cifar10"):
+        experiment = RECIPES[name]
+        steps_per_epoch = 45_000 / experiment.batch_size
+        assert experiment.epochs * steps_per_epoch == pytest.approx(64_000, abs=1e-6)
+        rate = experiment.schedule.build(steps_per_epoch)
+        rates = [float(rate(s)) for s in (0, 31_999, 32_000, 47_999, 48_000, 63_999)]
+        assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
+        assert experiment.optimizer == Sgd(momentum=0.9, weight_decay=1e-4)
+        assert (experiment.batch_size, experiment.train_examples) == (128, None)
+
+
+def test_imagenet_recipes_have_the_papers_numbers():
+    for name in imagenet_resnet.EXPERIMENTS:
+        experiment = RECIPES[name]
+        steps = experiment.epochs * 1_281_167 / experiment.batch_size
+        assert steps == pytest.approx(600_000)
+        assert experiment.batch_size == 256
+        assert experiment.schedule.rate == 0.1
+        assert len(experiment.schedule.at_epochs) == 3
+        assert experiment.optimizer == Sgd(momentum=0.9, weight_decay=1e-4)
+        assert experiment.image_shape == (256, 256, 3)
+
+
+def test_stochastic_depth_has_its_papers_recipe():
+    experiment = RECIPES["resnet110_stochastic_depth_cifar10"]
+    assert experiment.model.survival == 0.5
+    assert experiment.epochs == 500
+    assert experiment.schedule.at_epochs == (250, 375)
+    assert experiment.optimizer == Sgd(momentum=0.9, weight_decay=1e-4, nesterov=True)
+
+
+def test_the_small_networks_cost_a_sixteenth_and_keep_the_layers():
+    for n, depth in ((3, 20), (9, 56)):
+        printed = RECIPES[f"plain{depth}_cifar10"].model
+        small = printed.clone(table=cifar_resnet.small_table(n))
+        assert [(r.name, type(r)) for r in small.table] == [
+            (r.name, type(r)) for r in printed.table
+        ]
+        # conv1 has 3 input channels in both and fc 10 outputs, so they fall less.
+        assert count_macs(printed) / count_macs(small) == pytest.approx(16, rel=0.03)
+
+
+@pytest.mark.parametrize("study", [plain_vs_residual.STUDY, residual_shortcuts.STUDY])
+def test_every_arm_of_the_small_settings_can_be_traced_and_recorded(study):
+    for arm in study.arms.values():
+        experiment = arm.edit(study.settings["cifar10"])
+        trace_experiment(experiment)
+        assert decode(encode_experiment(experiment)) == experiment
+    columns = {arm for column in study.published for arm in column.values}
+    assert columns == set(study.arms)
+
+
+def test_plain_and_residual_arms_differ_in_shortcuts_and_depth_alone():
+    study = plain_vs_residual.STUDY
+    for setting, deep in (("cifar10", 27), ("imagenet2012", 16)):
+        models = {n: a.edit(study.settings[setting]).model for n, a in study.arms.items()}
+        counts = {name: count_parameters(model) for name, model in models.items()}
+        assert counts["plain_shallow"] == counts["residual_shallow"]
+        assert counts["plain_deep"] == counts["residual_deep"] > counts["plain_shallow"]
+        shortcuts = [model.shortcut for model in models.values()]
+        assert shortcuts == ["none", "none", "A", "A"]
+        blocks = [r for r in models["plain_deep"].table if hasattr(r, "stride")]
+        assert sum(r.name.count("_") for r in blocks) == deep
+
+
+def test_option_c_has_a_projection_in_each_block_of_both_settings():
+    study = residual_shortcuts.STUDY
+    counts = {"cifar10": (0, 0, 2, 9), "imagenet2012": (0, 0, 3, 16)}
+    for setting, expected in counts.items():
+        for (name, arm), projections in zip(study.arms.items(), expected, strict=True):
+            model = arm.edit(study.settings[setting]).model
+            params = trace_variables(model)["params"]
+            assert sum("shortcut" in row for row in params.values()) == projections, name

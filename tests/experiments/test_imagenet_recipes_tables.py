@@ -1,0 +1,152 @@
+"""The published recipes of the networks that are tables, and the two studies of them."""
+
+import math
+
+import jax
+import pytest
+
+from cnn_jax.analysis.compute import count_macs
+from cnn_jax.data.augmentation import HorizontalFlip, PcaColourNoise
+from cnn_jax.data.cropping import RandomCrop
+from cnn_jax.experiment.program import trace_experiment
+from cnn_jax.layers.rows import Conv, Dense
+from cnn_jax.layers.tracing import count_parameters, trace_output
+from cnn_jax.models.vgg import MODELS as VGG
+from cnn_jax.models.vgg import TABLES
+from cnn_jax.models.zfnet import MODELS as ZFNET
+from experiments import imagenet_overfeat, imagenet_prelu_net, imagenet_vgg, imagenet_zfnet
+from experiments.vgg_depth import STUDY as DEPTH
+from experiments.zfnet_widths import STUDY as WIDTHS
+
+RECIPES = {
+    **imagenet_zfnet.EXPERIMENTS,
+    **imagenet_overfeat.EXPERIMENTS,
+    **imagenet_vgg.EXPERIMENTS,
+    **imagenet_prelu_net.EXPERIMENTS,
+}
+
+# As printed: batch, first rate, factor, changes of the rate, epochs, momentum, decay,
+# crop, whether colours change. ZF: Section 3. OverFeat: Section 3.1. VGG: Section 3.1.
+# He et al.: Section 3; the epochs of OverFeat are ours.
+ZF = (128, 0.01, 0.1, 3, 70, 0.9, 0.0, 224, False)
+FAST = (128, 0.05, 0.5, 5, 90, 0.6, 1e-5, 231, False)
+ACCURATE = (128, 0.05, 0.5, 5, 90, 0.6, 1e-5, 221, False)
+SIMONYAN = (256, 0.01, 0.1, 3, 74, 0.9, 5e-4, 224, True)
+HE = (128, 0.01, 0.1, 2, 80, 0.9, 5e-4, 224, True)
+# Parameters as in the tests of the networks.
+PRINTED = {
+    "zfnet_imagenet": (ZF, 62_357_608),
+    "zfnet_wide_imagenet": (ZF, 107_627_624),
+    "overfeat_fast_imagenet": (FAST, 145_920_872),
+    "overfeat_accurate_imagenet": (ACCURATE, 144_656_488),
+    "vgg_a_imagenet": (SIMONYAN, 132_863_336),
+    "vgg_a_lrn_imagenet": (SIMONYAN, 132_863_336),
+    "vgg_b_imagenet": (SIMONYAN, 133_047_848),
+    "vgg_c_imagenet": (SIMONYAN, 133_638_952),
+    "vgg_d_imagenet": (SIMONYAN, 138_357_544),
+    "vgg_e_imagenet": (SIMONYAN, 143_667_240),
+    "prelu_net_a_imagenet": (HE, 178_032_072),
+    "prelu_net_b_imagenet": (HE, 183_343_048),
+    "prelu_net_c_imagenet": (HE, 330_623_944),
+}
+
+
+def test_each_network_has_its_recipe():
+    assert set(RECIPES) == set(PRINTED)
+
+
+@pytest.mark.parametrize("name", PRINTED)
+def test_a_recipe_has_the_printed_numbers_and_traces(name):
+    experiment = RECIPES[name]
+    recipe, parameters = PRINTED[name]
+    crop, flip, *colour = experiment.augmentation
+    assert isinstance(flip, HorizontalFlip)
+    assert [type(c) for c in colour] == [PcaColourNoise] * recipe[-1]
+    assert crop == RandomCrop(recipe[-2], recipe[-2])
+    assert recipe[:-2] == (
+        experiment.batch_size,
+        experiment.schedule.rate,
+        experiment.schedule.factor,
+        len(experiment.schedule.at_epochs),
+        experiment.epochs,
+        experiment.optimizer.momentum,
+        experiment.optimizer.weight_decay,
+    )
+    assert experiment.dataset == "imagenet2012"
+    assert experiment.schedule.at_epochs[-1] < experiment.epochs
+
+    params = trace_experiment(experiment).params
+    assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)) == parameters
+
+
+def test_the_slopes_of_prelu_nets_do_not_decay():
+    for experiment in imagenet_prelu_net.EXPERIMENTS.values():
+        assert experiment.optimizer.decay_biases is False
+
+
+def test_370_000_steps_are_vggs_74_epochs():
+    epochs = 370_000 * 256 / 1_281_167  # training images of ILSVRC-2012
+    assert round(epochs) == imagenet_vgg.EXPERIMENTS["vgg_d_imagenet"].epochs
+
+
+def _edited(study, setting, arm):
+    return study.arms[arm].edit(study.settings[setting]).model
+
+
+def test_the_arms_of_the_depth_study_are_the_papers_configurations():
+    assert set(DEPTH.arms) == set(TABLES)
+    for arm, table in TABLES.items():
+        model = _edited(DEPTH, "imagenet2012", arm)
+        assert model.table == table
+        assert count_parameters(model) == VGG[f"vgg_{arm}"].parameters
+
+
+def test_the_narrow_networks_of_the_depth_study_have_an_eighth_of_every_width():
+    for arm, table in TABLES.items():
+        model = _edited(DEPTH, "cifar10", arm)
+        assert [row.name for row in model.table] == [row.name for row in table]
+        for row, printed in zip(model.table, table, strict=True):
+            if isinstance(row, Conv | Dense):
+                assert 8 * row.features == printed.features
+            if isinstance(row, Conv):
+                assert row.kernel == printed.kernel
+        assert trace_output(model) == (1, 10)
+        assert count_macs(model) <= 8_000_000
+
+
+def test_the_published_columns_of_the_depth_study_are_table_3():
+    for column, place in zip(DEPTH.published, ("top1", "top5"), strict=True):
+        for arm, error in column.values.items():
+            first = VGG[f"vgg_{arm}"].published[0]
+            assert "S = Q = 256" in first.protocol
+            assert getattr(first, place) == error
+
+
+@pytest.mark.parametrize(
+    ("arm", "parameters"),
+    [
+        # Zeiler & Fergus 2014, Table 3, by arithmetic.
+        ("full", 62_357_608),
+        ("fc_half", 28_848_232),
+        ("fc_double", 154_542_184),
+        ("wide", 107_627_624),
+        ("wide_fc_double", 237_560_936),
+    ],
+)
+def test_the_arms_of_the_width_study_have_the_parameters_of_the_arithmetic(arm, parameters):
+    assert count_parameters(_edited(WIDTHS, "imagenet2012", arm)) == parameters
+    small = _edited(WIDTHS, "cifar10", arm)
+    assert trace_output(small) == (1, 10)
+    assert count_macs(small) <= 8_000_000
+
+
+def test_the_widest_arm_of_table_3_is_zfnet_wide():
+    wide = _edited(WIDTHS, "imagenet2012", "wide")
+    assert wide.table == ZFNET["zfnet_wide"].build().table
+
+
+def test_the_published_columns_of_the_width_study_hold_the_numbers_of_the_networks():
+    top1, top5 = WIDTHS.published[1:]
+    for arm, name in (("full", "zfnet"), ("wide", "zfnet_wide")):
+        published = ZFNET[name].published[0]
+        assert (top1.values[arm], top5.values[arm]) == (published.top1, published.top5)
