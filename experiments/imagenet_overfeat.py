@@ -4,9 +4,7 @@ What the engine does not offer yet, and what stands here instead:
 
 - five random crops of an image and their mirror images, all in the minibatches of an
   epoch: one random crop, mirrored or not, an epoch;
-- crops come from the whole image with a short side of 256: here from its central square;
-- pixels from 0 to 255: they go from 0 to 1 here, so that a deviation of 0.01 makes the
-  first features 255 times as small as in the paper.
+- crops come from the whole image with a short side of 256: here from its central square.
 
 The paper says neither how pixels are centred (a mean a channel here) nor when training
 stops (10 epochs after the last change of the rate here). Its text has crops of 221 pixels

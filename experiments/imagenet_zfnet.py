@@ -6,8 +6,6 @@ What the engine does not offer yet, and what stands here instead:
   epochs of our choice within the paper's 70;
 - training crops are ten fixed ones (corners, centre, mirrored): crops are anywhere;
 - a filter of a convolution whose RMS exceeds 0.1 is scaled back to 0.1: left out;
-- pixels from 0 to 255: they go from 0 to 1 here, so that a deviation of 0.01 makes the
-  first features 255 times as small as in the paper;
 - the mean image is that of the central crops, not of the whole 256 x 256 pixels.
 
 The paper prints no weight decay.

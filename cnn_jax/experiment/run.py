@@ -188,6 +188,7 @@ def _train(
         )
         result = {
             **_outcome(program, state, data),
+            "dataset": data.dataset.label,
             "seed": experiment.seed,
             "sizes": data.sizes,
             "steps": int(state.step),

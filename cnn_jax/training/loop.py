@@ -155,6 +155,7 @@ def fit(
         if first:  # the first dispatch compiled
             jax.block_until_ready(metrics)
             watch.skip()
+            looked = time.perf_counter()
             first = False
         else:
             watch.count(count * plan.batch_size)

@@ -62,26 +62,31 @@ class _Clock:
     def __init__(self, runs: int) -> None:
         self._runs_left = runs
         self._run_seconds: list[float] = []
-        self.begin(1, 0)
+        self.begin(1)
 
-    def begin(self, total_steps: int, step: int) -> None:
-        self._began, self._first, self._total = time.monotonic(), step, total_steps
+    def begin(self, total_steps: int) -> None:
+        self._began, self._total = time.monotonic(), total_steps
+        self._seen: tuple[float, int] | None = None
 
     def end(self) -> None:
         self._run_seconds.append(time.monotonic() - self._began)
         self._runs_left -= 1
 
     def left(self, step: int) -> float:
-        """Return seconds until the last run ends, judged by the runs so far."""
-        taken = time.monotonic() - self._began
-        done = step - self._first
-        this = taken / done * (self._total - step) if done else math.nan
+        """Return seconds until the last run ends, judged by the steps and runs so far.
+
+        The first look only starts the clock: what came before it was compilation.
+        """
+        now = time.monotonic()
+        if self._seen is None or step <= self._seen[1]:
+            self._seen = self._seen or (now, step)
+            return math.nan
+        each_step = (now - self._seen[0]) / (step - self._seen[1])
         waiting = max(self._runs_left - 1, 0)
+        each_run = each_step * self._total
         if self._run_seconds:
-            each = sum(self._run_seconds) / len(self._run_seconds)
-        else:
-            each = taken / done * self._total if done else math.nan
-        return this + waiting * each if waiting else this
+            each_run = sum(self._run_seconds) / len(self._run_seconds)
+        return each_step * (self._total - step) + waiting * each_run
 
 
 def duration(seconds: float) -> str:
@@ -104,20 +109,19 @@ class Plain:
     def start(self, title: str, total_steps: int, resumed_at_step: int) -> None:
         """Name the run."""
         self._title, self._validation = title, math.nan
-        self._clock.begin(total_steps, resumed_at_step)
+        self._clock.begin(total_steps)
         if resumed_at_step:
             self.note(f"{title}: resumed_at_step {resumed_at_step} of {total_steps}")
         self._last = time.monotonic()
 
     def step(self, step: int, epoch: float, loss: float, images_per_second: float) -> None:
         """Write a line if the last one is old enough."""
+        left = duration(self._clock.left(step))
         if time.monotonic() - self._last < LINE_EVERY_SECONDS:
             return
         self._last = time.monotonic()
-        self.note(
-            f"{self._title}: {self._numbers(epoch, loss, images_per_second)}, "
-            f"{duration(self._clock.left(step))} left"
-        )
+        numbers = self._numbers(epoch, loss, images_per_second)
+        self.note(f"{self._title}: {numbers}, {left} left")
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Remember the validation error."""

@@ -60,10 +60,10 @@ TINY = GoogLeNet(
     table=(
         Conv("conv1", 6, 7, 2, 3, bias=0.2),  # 23 -> 12
         MaxPool("pool1", 3, 2, ceil=True),  # 12 -> 6: the last window hangs over
-        LocalResponseNorm("norm1", k=1.0, n=5, alpha=0.5, beta=0.75),
+        LocalResponseNorm("norm1", k=1.0, n=5, alpha=0.02, beta=0.75),
         Conv("conv2_reduce", 4, 1),
         Conv("conv2", 7, 3, 1, 1),
-        LocalResponseNorm("norm2", k=1.0, n=5, alpha=0.5, beta=0.75),
+        LocalResponseNorm("norm2", k=1.0, n=5, alpha=0.02, beta=0.75),
         MaxPool("pool2", 3, 2, ceil=True),  # 6 -> 3
         Inception("inception_3a", 3, 3, 4, 2, 3, 4),
         AuxiliaryHead("aux1", 2, 1, 3, 5, dropout=0.0),
