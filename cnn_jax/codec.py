@@ -66,7 +66,8 @@ def encode(value: Any, where: str = "value") -> Any:
         }
     raise UserError(
         f"{where} is a {type(value).__name__}, which has no stable name; use numbers, "
-        f"text, tuples, frozen dataclasses, functions of a module, or functools.partial"
+        f"text, tuples, frozen dataclasses, plain functions of a module (those of "
+        f"cnn_jax.layers.activations rather than jax's compiled ones), or functools.partial"
     )
 
 
@@ -102,8 +103,16 @@ def decode(data: Any, modules: Iterable[str] = ()) -> Any:
 
 
 def digest(data: Any) -> str:
-    """Return the SHA-256 (hex) of ``data`` as JSON with sorted keys."""
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    """Return the SHA-256 (hex) of ``data`` as JSON with sorted keys; 15.0 counts as 15."""
+    return hashlib.sha256(json.dumps(_whole(data), sort_keys=True).encode()).hexdigest()
+
+
+def _whole(data: Any) -> Any:
+    if isinstance(data, dict):
+        return {key: _whole(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_whole(value) for value in data]
+    return int(data) if isinstance(data, float) and data.is_integer() else data
 
 
 def _path(thing: Any, where: str) -> str:

@@ -52,6 +52,21 @@ class Published:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Printed:
+    """One total as a source prints it, for the printed input; ours may differ.
+
+    Attributes:
+        quantity: what it counts.
+        figure: as printed, e.g. ``"138 million"``.
+        source: where it stands.
+    """
+
+    quantity: Literal["parameters", "multiply-adds"]
+    figure: str
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelSpec:
     """What a file in ``models/`` declares about one network.
 
@@ -68,6 +83,7 @@ class ModelSpec:
         source: title, venue, table or figure.
         task: what the output means.
         published: the paper's own errors.
+        printed: the paper's own totals.
     """
 
     build: Callable[..., Any]
@@ -81,6 +97,7 @@ class ModelSpec:
     output_shape: tuple[int, ...] = ()
     task: Task = "classify"
     published: tuple[Published, ...] = ()
+    printed: tuple[Printed, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.output_shape:

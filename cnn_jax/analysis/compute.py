@@ -7,7 +7,8 @@ not depend on how a kernel is computed.
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import flax.linen as nn
@@ -17,18 +18,12 @@ import jax.numpy as jnp
 from cnn_jax.layers.tracing import trace_variables
 
 
-def layer_macs(model: Any) -> dict[str, int]:
-    """Return the multiply-adds for one image, by parameter scope, in order of use.
+@contextmanager
+def counted_macs() -> Iterator[Counter[str]]:
+    """Count the multiply-adds of all convolutions and dense layers applied inside.
 
-    A scope is the path of a layer, e.g. ``"conv1"`` or ``"inception_4a/conv5x5"``. Layers
-    that only training runs (auxiliary heads) are not counted; a layer that is applied
-    twice counts twice.
-
-    Args:
-        model: a module with an ``input_shape`` (height, width, channels).
-
-    Raises:
-        ValueError: some layer cannot take its input; the message names it.
+    Yields:
+        The count by parameter scope, in order of use.
     """
     macs: Counter[str] = Counter()
 
@@ -48,9 +43,26 @@ def layer_macs(model: Any) -> dict[str, int]:
             )
         return output
 
+    with nn.intercept_methods(count):
+        yield macs
+
+
+def layer_macs(model: Any) -> dict[str, int]:
+    """Return the multiply-adds for one image, by parameter scope, in order of use.
+
+    A scope is the path of a layer, e.g. ``"conv1"`` or ``"inception_4a/conv5x5"``. Layers
+    that only training runs (auxiliary heads) are not counted; a layer that is applied
+    twice counts twice.
+
+    Args:
+        model: a module with an ``input_shape`` (height, width, channels).
+
+    Raises:
+        ValueError: some layer cannot take its input; the message names it.
+    """
     variables = trace_variables(model)
     images = jax.ShapeDtypeStruct((1, *model.input_shape), jnp.float32)
-    with nn.intercept_methods(count):
+    with counted_macs() as macs:
         jax.eval_shape(lambda v, x: model.apply(v, x, train=False), variables, images)
     return dict(macs)
 

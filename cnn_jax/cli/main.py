@@ -17,18 +17,20 @@ from tyro.conf import subcommand
 from cnn_jax.cli.experiments import Experiments
 from cnn_jax.cli.models import Models
 from cnn_jax.cli.study import Study
+from cnn_jax.cli.table import Table
 from cnn_jax.cli.train import Train
 from cnn_jax.errors import UserError
 from cnn_jax.registry import unknown
 
 Command = (
     Annotated[Models, subcommand("models")]
+    | Annotated[Table, subcommand("table")]
     | Annotated[Experiments, subcommand("experiments")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Study, subcommand("study")]
 )
 
-COMMANDS = ("models", "experiments", "train", "study")
+COMMANDS = ("models", "table", "experiments", "train", "study")
 
 _KINDS = {"INT": "a whole number", "FLOAT": "a number"}
 

@@ -16,6 +16,11 @@ def print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
 
 
+def print_note(line: str) -> None:
+    """Write one line to standard error, beside the progress display."""
+    sys.stderr.write(line + "\n")
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Write a table to standard output; numbers are set to the right."""
     from rich import box

@@ -37,11 +37,11 @@ class Train:
 
     def __call__(self) -> int:
         """Train, and write where the run is."""
-        from cnn_jax.cli.output import print_json, print_line
+        from cnn_jax.cli.output import print_json, print_line, print_note
         from cnn_jax.codec import digest
         from cnn_jax.experiment.declaration import (
             Where,
-            encode_experiment,
+            identity_fields,
             on_dataset,
             with_epochs,
         )
@@ -63,11 +63,15 @@ class Train:
         experiment = declared
         if self.epochs is not None:
             experiment = with_epochs(experiment, self.epochs)
+            if experiment.epochs != declared.epochs and self.progress != "none":
+                print_note(
+                    f"{experiment.epochs:g} epochs instead of {declared.epochs:g}: the "
+                    f"learning-rate schedule is stretched in proportion"
+                )
         if self.batch_size is not None:
             experiment = dataclasses.replace(experiment, batch_size=self.batch_size)
-        suffix = ""
-        if experiment != declared:
-            suffix = f"-{digest(encode_experiment(experiment))[:8]}"
+        changed = digest(identity_fields(experiment))
+        suffix = "" if changed == digest(identity_fields(declared)) else f"-{changed[:8]}"
         if self.seed is not None:
             experiment = dataclasses.replace(experiment, seed=self.seed)
         out = self.out or Path("runs") / self.name / (

@@ -4,6 +4,7 @@ What does not change numbers (where the data lies, what is shown) is in ``Where`
 """
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ class Experiment:
 
 
 def _at_least(what: str, value: float, least: float, *, strict: bool = False) -> None:
-    if not (value > least if strict else value >= least):
+    if not math.isfinite(value) or not (value > least if strict else value >= least):
         bound = "more than" if strict else "at least"
         raise UserError(f"{what} is {value}; {bound} {least} is needed")
 
@@ -121,9 +122,14 @@ def identity(experiment: Experiment, fingerprint: str) -> str:
         experiment: its question and source do not count.
         fingerprint: of the dataset's content.
     """
+    return digest({"experiment": identity_fields(experiment), "dataset": fingerprint})
+
+
+def identity_fields(experiment: Experiment) -> dict[str, Any]:
+    """Return the experiment as JSON data without its question and source."""
     fields = dict(encode_experiment(experiment)["fields"])
     del fields["question"], fields["source"]
-    return digest({"experiment": fields, "dataset": fingerprint})
+    return fields
 
 
 def with_epochs(experiment: Experiment, epochs: float) -> Experiment:
@@ -160,7 +166,9 @@ def first_difference(first: Any, second: Any, where: str = "") -> str | None:
             if found:
                 return found
         return None
-    if isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+    if isinstance(first, list) and isinstance(second, list):
+        if len(first) != len(second):
+            return f"{where} has {len(first)} entries there, {len(second)} here"
         for i, (a, b) in enumerate(zip(first, second, strict=True)):
             found = first_difference(a, b, f"{where}[{i}]")
             if found:

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -213,7 +215,8 @@ class Workbench:
     def dataset(self, name: str) -> Dataset:
         """Return the opened dataset."""
         if name not in self._datasets:
-            self._datasets[name] = open_dataset(name, self.where.data_dir)
+            with self._reading():
+                self._datasets[name] = open_dataset(name, self.where.data_dir)
         return self._datasets[name]
 
     def data(self, experiment: Experiment) -> PlacedData:
@@ -229,8 +232,18 @@ class Workbench:
         )
         if self._placed is None or self._placed[0] != key:
             self._placed = None  # frees the old arrays first
-            self._placed = (key, place_data(experiment, self.dataset(experiment.dataset)))
+            dataset = self.dataset(experiment.dataset)
+            with self._reading():
+                self._placed = (key, place_data(experiment, dataset))
         return self._placed[1]
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            place = error.filename or self.where.data_dir
+            raise UserError(f"cannot read {place}: {error.strerror or error}") from error
 
     def program(self, experiment: Experiment) -> Program:
         """Return the experiment's program; all its seeds share one."""
@@ -242,7 +255,7 @@ class Workbench:
 
 
 def trace_experiment(experiment: Experiment) -> TrainState:
-    """Return the shapes of the state after one step, found without a device or data.
+    """Return the shapes of the state after one step, found without data or compilation.
 
     Raises:
         UserError: the dataset is not known.

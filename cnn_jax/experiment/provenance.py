@@ -32,6 +32,8 @@ def commit() -> str:
     for candidate in (checkout, Path.cwd()):
         if not (candidate / "cnn_jax" / "__init__.py").exists():
             continue
+        if not _git(candidate, "ls-files", "cnn_jax/__init__.py"):
+            continue  # a repository of somebody else's around an installed package
         head = _git(candidate, "rev-parse", "HEAD")
         if head:
             return head + ("+" if _git(candidate, "status", "--porcelain", "-uno") else "")

@@ -1,8 +1,5 @@
 """``run``: train one experiment in a directory, or go on where it was interrupted."""
 
-import hashlib
-import json
-import statistics
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -12,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from cnn_jax.data.dataset import Dataset
 from cnn_jax.data.order import batch_positions
 from cnn_jax.errors import UserError
 from cnn_jax.experiment.declaration import (
@@ -21,7 +19,8 @@ from cnn_jax.experiment.declaration import (
     first_difference,
     identity,
 )
-from cnn_jax.experiment.program import PlacedData, Program, Workbench, evaluate_split
+from cnn_jax.experiment.outcome import Result, median_speed, outcome, told_in_a_line
+from cnn_jax.experiment.program import PlacedData, Workbench, evaluate_split
 from cnn_jax.experiment.provenance import now, provenance
 from cnn_jax.training.checkpoint import open_checkpoints
 from cnn_jax.training.loop import Hooks, fit
@@ -35,10 +34,7 @@ from cnn_jax.training.run_directory import (
     read_json,
     write_json,
 )
-from cnn_jax.training.state import TrainState
-from cnn_jax.training.writers import JsonLines, TensorBoard, read_rows
-
-Result = dict[str, Any]
+from cnn_jax.training.writers import JsonLines, TensorBoard
 
 
 def run(
@@ -74,27 +70,18 @@ def run(
     where = where or bench.where
     display = progress or make_progress(where.progress)
     try:
-        dataset = bench.dataset(experiment.dataset)
-        manifest = {
-            "kind": "run",
-            "identity": identity(experiment, dataset.fingerprint),
-            "experiment": encode_experiment(experiment),
-            "study_file": study_file,
-            "dataset": {
-                "name": dataset.name,
-                "label": dataset.label,
-                "classes": list(dataset.classes),
-                "fingerprint": dataset.fingerprint,
-            },
-        }
-        check_directory(workdir, manifest)
-        finished = read_json(workdir / "result.json")
+        manifest = run_manifest(experiment, bench.dataset(experiment.dataset))
+        finished = finished_result(workdir, manifest)
         if finished is not None:
             return finished
+        bench.program(experiment)  # a recipe that does not fit leaves no directory
         make_directory(workdir)
         with locked(workdir):
-            check_directory(workdir, manifest)  # again: it may have been filled just now
+            finished = finished_result(workdir, manifest)  # perhaps just now, by another
+            if finished is not None:
+                return finished
             if not (workdir / "manifest.json").exists():
+                manifest["study_file"] = study_file
                 write_json(workdir / "manifest.json", manifest | provenance())
             return _train(experiment, workdir, where, bench, display, title)
     except OSError as error:
@@ -102,6 +89,31 @@ def run(
     finally:
         if progress is None:
             display.close()
+
+
+def run_manifest(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
+    """Return what a run's ``manifest.json`` says of its experiment and data."""
+    return {
+        "kind": "run",
+        "identity": identity(experiment, dataset.fingerprint),
+        "experiment": encode_experiment(experiment),
+        "dataset": {
+            "name": dataset.name,
+            "label": dataset.label,
+            "classes": list(dataset.classes),
+            "fingerprint": dataset.fingerprint,
+        },
+    }
+
+
+def finished_result(workdir: Path, manifest: Mapping[str, Any]) -> Result | None:
+    """Return the result of the finished run in ``workdir``, None if it is not finished.
+
+    Raises:
+        UserError: the directory holds something else than ``manifest`` says.
+    """
+    check_directory(workdir, manifest)
+    return read_json(workdir / "result.json")
 
 
 def check_directory(workdir: Path, manifest: Mapping[str, Any]) -> None:
@@ -117,12 +129,21 @@ def check_directory(workdir: Path, manifest: Mapping[str, Any]) -> None:
         reason = f"a {there.get('kind')}, not a {manifest['kind']}"
     else:
         parts = ("study", "setting", "experiment", "dataset")
-        differing = (first_difference(there.get(p), manifest.get(p), p) for p in parts)
+        pairs = ((p, _told(there.get(p)), _told(manifest.get(p))) for p in parts)
+        differing = (first_difference(a, b, p) for p, a, b in pairs)
         reason = next((d for d in differing if d), "another identity")
     raise UserError(
         f"{workdir} holds a different {there.get('kind', 'thing')} ({reason}); nothing was "
         f"changed; choose another place with --out"
     )
+
+
+def _told(part: Any) -> Any:
+    """Leave out what is no part of the identity."""
+    if not isinstance(part, dict) or "fields" not in part:
+        return part
+    kept = {k: v for k, v in part["fields"].items() if k not in ("question", "source")}
+    return {**part, "fields": kept}
 
 
 def _train(
@@ -139,19 +160,17 @@ def _train(
         seed = np.uint32(experiment.seed)
         state, problems = checkpoints.restore(jax.eval_shape(program.init, seed))
         for problem in problems:
-            display.note(f"{title}: {problem}; the one before it is used")
+            display.note(f"{title}: {problem}; going back to the one before, or to step 0")
         if state is None:
             state = program.init(seed)
-            save_facts(workdir, data)
+            _save_facts(workdir, data)
         resumed_at_step = int(state.step)
         counter = StepCounter(workdir / "steps_executed")
         stack.callback(counter.close)
-        attempts = [
-            *read_rows(workdir / "attempts.jsonl"),
-            _attempt(resumed_at_step, counter),
-        ]
-        with (workdir / "attempts.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(attempts[-1]) + "\n")
+        total = program.plan.total_steps
+        attempts = JsonLines(workdir / "attempts.jsonl", up_to_step=total)
+        stack.callback(attempts.close)
+        attempts.write(_attempt(resumed_at_step, counter))
 
         log = JsonLines(workdir / "metrics.jsonl", up_to_step=resumed_at_step)
         stack.callback(log.close)
@@ -165,7 +184,7 @@ def _train(
             for writer in (log, board):
                 writer.write({**row, "wall_seconds": seconds})
 
-        display.start(title, program.plan.total_steps, resumed_at_step)
+        display.start(title, total, resumed_at_step)
         state = fit(
             state,
             program.steps,
@@ -187,19 +206,18 @@ def _train(
             display,
         )
         result = {
-            **_outcome(program, state, data),
+            **outcome(program, state, data),
             "dataset": data.dataset.label,
             "seed": experiment.seed,
             "sizes": data.sizes,
-            "steps": int(state.step),
             "resumed_at_step": resumed_at_step,
-            "attempts": attempts,
+            "attempts": attempts.rows,
             "steps_executed": counter.executed,
-            "images_per_second": _median_speed(log.rows),
+            "images_per_second": median_speed(log.rows),
             "wall_seconds": round(earlier + time.perf_counter() - began, 3),
         }
     write_json(workdir / "result.json", result)
-    display.finish(_line(result))
+    display.finish(told_in_a_line(result))
     return result
 
 
@@ -212,67 +230,7 @@ def _attempt(resumed_at_step: int, counter: StepCounter) -> dict[str, Any]:
     }
 
 
-def _outcome(program: Program, state: TrainState, data: PlacedData) -> Result:
-    facts = data.train.facts
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-    common = {"parameters": parameters, "parameters_sha256": parameters_sha256(state)}
-    if int(state.diverged_at) >= 0:
-        empty = dict.fromkeys(
-            ("test_error", "test_wrong", "test_examples", "test_loss", "train_error")
-        )
-        none = {**empty, "validation_error": None}
-        at = int(state.diverged_at)
-        return {"status": "diverged", "diverged_at_step": at, **none, **common}
-    train = evaluate_split(program, state, data.train_batches, facts)
-    validation = evaluate_split(program, state, data.validation_batches, facts)
-    test = evaluate_split(program, state, data.test_batches, facts)
-    return {
-        "status": "finished",
-        "diverged_at_step": None,
-        "test_error": test.error,
-        "test_wrong": test.wrong,
-        "test_examples": test.examples,
-        "test_loss": test.loss,
-        "train_error": train.error,
-        "validation_error": validation.error,
-        **common,
-    }
-
-
-def _median_speed(rows: list[dict[str, Any]]) -> float | None:
-    speeds = [row["images_per_second"] for row in rows if row["images_per_second"]]
-    return round(statistics.median(speeds), 1) if speeds else None
-
-
-def _line(result: Result) -> str:
-    if result["status"] == "diverged":
-        return f"the loss stopped being finite at step {result['diverged_at_step']}"
-    return (
-        f"test error {result['test_error']:.2%} "
-        f"({result['test_wrong']} of {result['test_examples']} wrong), "
-        f"{result['wall_seconds']:.1f} s"
-    )
-
-
-def parameters_sha256(state: TrainState) -> str:
-    """Return the SHA-256 (hex) of parameters and batch statistics.
-
-    Over sorted paths: path, dtype, shape, and the little-endian bytes. Two runs with one
-    digest are bitwise equal.
-    """
-    tree = {"params": state.params, "batch_stats": state.batch_stats}
-    leaves = {
-        jax.tree_util.keystr(path): leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(fetch(tree))
-    }
-    sha = hashlib.sha256()
-    for path, leaf in sorted(leaves.items()):
-        sha.update(f"{path} {leaf.dtype} {leaf.shape}".encode())
-        sha.update(leaf.astype(leaf.dtype.newbyteorder("<")).tobytes())
-    return sha.hexdigest()
-
-
-def save_facts(workdir: Path, data: PlacedData) -> None:
+def _save_facts(workdir: Path, data: PlacedData) -> None:
     """Write mean and deviation of the pixels, which the trained network needs."""
     preprocessing = fetch(data.train.facts.preprocessing)
     np.savez(workdir / "preprocessing.npz", **preprocessing._asdict())

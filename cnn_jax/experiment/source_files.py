@@ -6,11 +6,11 @@ names, ``experiments/`` in the working directory, and the ones that come with th
 """
 
 import ast
-import hashlib
 import importlib
 import importlib.util
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -18,7 +18,7 @@ import cnn_jax
 from cnn_jax.errors import UserError
 from cnn_jax.registry import NAME
 
-_DECLARES = re.compile(r"^(EXPERIMENTS|STUDY)\b", re.MULTILINE)
+PACKAGE = "declared_experiments"
 
 
 def packaged_directory() -> Path:
@@ -43,31 +43,37 @@ def declaring_files(directory: Path | None = None) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for root in [directory, *roots] if directory else roots:
         for path in sorted(root.glob("*.py")):
-            if path.stem not in found and _declares(path):
+            if path.stem not in found and declares(path):
                 found[path.stem] = path.resolve()
     return dict(sorted(found.items()))
 
 
-def _declares(path: Path) -> bool:
+def declares(path: Path, what: str = "EXPERIMENTS|STUDY") -> bool:
+    """Return whether a file assigns one of the names at its top level, by its text."""
     try:
-        return bool(_DECLARES.search(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        return bool(re.search(rf"^({what})\b", text, re.MULTILINE))
     except (OSError, UnicodeDecodeError):
         return False
 
 
 def load_declared(path: Path) -> ModuleType:
     """Import a declaring file as a module of its folder, so that it may import siblings."""
-    folder = path.parent
-    if folder == Path(cnn_jax.__file__).resolve().parent / "_experiments":
-        package = "cnn_jax._experiments"
-    else:
-        digest = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
-        package = f"declared_experiments_{digest}"
-        if package not in sys.modules:
-            module = ModuleType(package)
-            module.__path__ = [str(folder)]
-            sys.modules[package] = module
-    return _import(f"{package}.{path.stem}", path)
+    # All places are one package, so a copy of one file finds its siblings in the others.
+    package = sys.modules.setdefault(PACKAGE, ModuleType(PACKAGE))
+    usual = [Path.cwd() / "experiments", packaged_directory()]
+    roots = usual if path.parent in usual else [path.parent, *usual]
+    package.__path__ = [str(root) for root in roots]
+    for name in [name for name in sys.modules if name.startswith(f"{PACKAGE}.")]:
+        if not _is_first(Path(str(sys.modules[name].__file__)), roots):
+            del sys.modules[name]  # of another working directory
+    return _import(f"{PACKAGE}.{path.stem}", path)
+
+
+def _is_first(file: Path, roots: Iterable[Path]) -> bool:
+    """Return whether ``file`` is what an import would find now."""
+    found = (root / file.name for root in roots if (root / file.name).exists())
+    return next(found, None) == file
 
 
 def load_user_file(path: Path) -> ModuleType:
@@ -84,14 +90,23 @@ def load_user_file(path: Path) -> ModuleType:
         raise UserError(f"{path.name}: the name must match [a-z0-9][a-z0-9_]*, then .py")
     loaded = sys.modules.get(stem)
     if loaded is not None:
-        if getattr(loaded, "__file__", None) == str(path):
-            return loaded
-        raise UserError(f"{path.name}: a module called {stem} is loaded already; rename it")
+        if not _same(getattr(loaded, "__file__", None), path):
+            raise UserError(
+                f"{path.name}: a module called {stem} is loaded already; rename it"
+            )
+        return loaded
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
-    if importlib.util.find_spec(stem).origin != str(path):  # type: ignore[union-attr]
+    found = importlib.util.find_spec(stem)
+    if found is None or not _same(found.origin, path):
         raise UserError(f"{path.name}: Python has a module called {stem}; rename the file")
     return _import(stem, path)
+
+
+def _same(file: str | None, path: Path) -> bool:
+    """Return whether a module's file is ``path`` or a copy of it."""
+    there = Path(file or "")
+    return there.is_file() and there.read_bytes() == path.read_bytes()
 
 
 def _import(name: str, path: Path) -> ModuleType:

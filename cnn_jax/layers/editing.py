@@ -5,6 +5,7 @@ does not give a network is refused with the layer and the reason.
 """
 
 import dataclasses
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from cnn_jax.errors import UserError
@@ -100,10 +101,14 @@ def _with_table(model: Any, table: tuple[Any, ...], edit: str) -> Any:
         shape = trace_output(edited)
     except (ValueError, TypeError) as error:
         raise UserError(f"{type(model).__name__} {edit}: {error}") from None
-    expected = trace_output(model)
+    expected = _output_of(model)
     if shape != expected:
         raise UserError(
             f"{type(model).__name__} {edit}: the output would be {shape[1:]}, "
             f"not {expected[1:]}"
         )
     return edited
+
+
+# Many edits of one network, as a study makes them, trace the network itself once.
+_output_of = lru_cache(maxsize=32)(trace_output)

@@ -1,4 +1,4 @@
-"""What a network's arrays look like, found by tracing: no device, no memory."""
+"""What a network's arrays look like, found by tracing: no compilation, no memory."""
 
 import math
 from typing import Any

@@ -31,7 +31,7 @@ from cnn_jax.layers.rows import (
     Table,
     TableNetwork,
 )
-from cnn_jax.types import ImageShape, ModelSpec, Published
+from cnn_jax.types import ImageShape, ModelSpec, Printed, Published
 
 # fmt: off
 #                      name  features kernel stride padding groups bias   Section 5: biases
@@ -113,6 +113,13 @@ MODELS = {
                 top5=18.2,
                 protocol="ILSVRC-2012 val, 1 network, 10 crops",
                 source="Krizhevsky et al. 2012, Table 2",
+            ),
+        ),
+        printed=(
+            Printed(
+                quantity="parameters",
+                figure="60 million",
+                source="Krizhevsky et al. 2012, abstract",
             ),
         ),
     ),

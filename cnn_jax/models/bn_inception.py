@@ -38,7 +38,7 @@ from cnn_jax.layers.inception import (
     Unit,
 )
 from cnn_jax.layers.rows import AveragePool, Classifier, MaxPool
-from cnn_jax.types import ImageShape, ModelSpec, Published
+from cnn_jax.types import ImageShape, ModelSpec, Printed, Published
 
 
 @dataclass(frozen=True)
@@ -141,6 +141,18 @@ MODELS = {
             _published(25.2, 7.82, "1 network, 1 crop"),
             _published(21.99, 5.82, "1 network, 144 crops"),
             _published(20.1, 4.9, "6 networks, 144 crops"),
+        ),
+        printed=(
+            Printed(
+                quantity="parameters",
+                figure="13.6 million",
+                source="Ioffe and Szegedy 2015, text",
+            ),
+            Printed(
+                quantity="multiply-adds",
+                figure="2.0 billion",
+                source="Szegedy et al. 2016, Table 3",
+            ),
         ),
     ),
 }

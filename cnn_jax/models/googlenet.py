@@ -55,7 +55,7 @@ from cnn_jax.layers.rows import (
     LocalResponseNorm,
     MaxPool,
 )
-from cnn_jax.types import ImageShape, Key, ModelSpec, Published
+from cnn_jax.types import ImageShape, Key, ModelSpec, Printed, Published
 
 
 @dataclass(frozen=True)
@@ -201,6 +201,23 @@ MODELS = {
             _published(8.09, "7 networks, 1 crop"),
             _published(7.62, "7 networks, 10 crops"),
             _published(6.67, "7 networks, 144 crops"),
+        ),
+        printed=(
+            Printed(
+                quantity="parameters",
+                figure="6,798K, the sum of a column",
+                source="Szegedy et al. 2015, Table 1",
+            ),
+            Printed(
+                quantity="multiply-adds",
+                figure="1,502 million, the sum of a column",
+                source="Szegedy et al. 2015, Table 1",
+            ),
+            Printed(
+                quantity="multiply-adds",
+                figure="1.5 billion",
+                source="Szegedy et al. 2015, text",
+            ),
         ),
     ),
     "googlenet_small": _paper(

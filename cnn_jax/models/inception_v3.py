@@ -40,7 +40,7 @@ from cnn_jax.layers.inception import (
     Unit,
 )
 from cnn_jax.layers.rows import AveragePool, Classifier, MaxPool
-from cnn_jax.types import ImageShape, ModelSpec, Published
+from cnn_jax.types import ImageShape, ModelSpec, Printed, Published
 
 ROW, COLUMN = (1, 7), (7, 1)  # kernels: height, width
 
@@ -262,6 +262,23 @@ MODELS = {
             _published(19.47, 4.48, "1 network, 12 crops", 4),
             _published(18.77, 4.2, "1 network, 144 crops", 4),
             _published(17.2, 3.58, "4 networks, 144 crops (top-5: test)", 5),
+        ),
+        printed=(
+            Printed(
+                quantity="parameters",
+                figure="less than 25 million",
+                source="Szegedy et al. 2016, abstract",
+            ),
+            Printed(
+                quantity="multiply-adds",
+                figure="5 billion",
+                source="Szegedy et al. 2016, abstract",
+            ),
+            Printed(
+                quantity="multiply-adds",
+                figure="4.8 billion",
+                source="Szegedy et al. 2016, Table 3",
+            ),
         ),
     ),
 }

@@ -30,7 +30,7 @@ from cnn_jax.layers.rows import (
     Table,
     TableNetwork,
 )
-from cnn_jax.types import ImageShape, ModelSpec, Published
+from cnn_jax.types import ImageShape, ModelSpec, Printed, Published
 
 # fmt: off
 #              name  features kernel stride padding
@@ -93,12 +93,21 @@ def _published(top1: float, top5: float, how: str) -> Published:
     )
 
 
+def _printed(parameters: str, connections: str) -> tuple[Printed, ...]:
+    printed = partial(Printed, source="Sermanet et al. 2014")
+    return (
+        printed(quantity="parameters", figure=f"{parameters} million"),
+        printed(quantity="multiply-adds", figure=f"{connections} million connections"),
+    )
+
+
 MODELS = {
     "overfeat_fast": _paper(
         build=OverFeat,
         input_shape=(231, 231, 3),
         parameters=145_920_872,
         macs=2_801_403_904,
+        printed=_printed("145", "2,810"),
         published=(
             _published(39.28, 17.12, "1 network, dense, 1 scale, coarse stride"),
             _published(39.01, 16.97, "1 network, dense, 1 scale, fine stride"),
@@ -112,6 +121,7 @@ MODELS = {
         input_shape=(221, 221, 3),
         parameters=144_656_488,
         macs=5_355_446_784,
+        printed=_printed("144", "5,369"),
         published=(
             _published(35.60, 14.71, "1 network, corners, centre and flips"),
             _published(35.74, 14.18, "1 network, dense, 4 scales, fine stride"),

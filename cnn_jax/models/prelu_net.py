@@ -40,7 +40,7 @@ from cnn_jax.layers.rows import (
     Table,
     TableNetwork,
 )
-from cnn_jax.types import ImageShape, Key, ModelSpec, Published
+from cnn_jax.types import ImageShape, Key, ModelSpec, Printed, Published
 
 
 def he_backward(key: Key, shape: Sequence[int], dtype: Any = jnp.float32) -> Array:
@@ -111,23 +111,37 @@ _multi_scale = partial(
     source="He et al. 2015, single-model results",
 )
 
+
+def _printed(figure: str) -> tuple[Printed, ...]:
+    return (
+        Printed(
+            quantity="multiply-adds",
+            figure=f"{figure} x 10^10 operations",
+            source="He et al. 2015, Table 3",
+        ),
+    )
+
+
 MODELS = {
     "prelu_net_a": _paper(
         build=PReLUNet,
         parameters=178_032_072,
         macs=19_058_106_368,
+        printed=_printed("1.90"),
         published=(_multi_scale(top1=22.97, top5=6.28),),
     ),
     "prelu_net_b": _paper(
         build=partial(PReLUNet, table=TABLE_B),
         parameters=183_343_048,
         macs=23_219_904_512,
+        printed=_printed("2.32"),
         published=(_multi_scale(top1=22.85, top5=6.27),),
     ),
     "prelu_net_c": _paper(
         build=partial(PReLUNet, table=TABLE_C),
         parameters=330_623_944,
         macs=53_463_130_112,
+        printed=_printed("5.30"),
         published=(
             _multi_scale(top1=21.59, top5=5.71),
             Published(

@@ -33,7 +33,7 @@ from typing import Any
 from cnn_jax.layers.residual import BasicBlock, Bottleneck, Shortcut, stack
 from cnn_jax.layers.residual_network import GlobalAveragePool, ResidualNetwork, Table
 from cnn_jax.layers.rows import Classifier, Conv, MaxPool
-from cnn_jax.types import ImageShape, ModelSpec, Published
+from cnn_jax.types import ImageShape, ModelSpec, Printed, Published
 
 # fmt: off
 #               name  features kernel stride padding   Table 1
@@ -142,6 +142,19 @@ _TEST = "CIFAR-10 test, flips and crops in training"
 _table_6 = _printed(_TEST, "He et al. 2016, Table 6")
 _huang = _printed(f"{_TEST}, survival 0.5, 500 epochs", "Huang et al. 2016, Section 4")
 
+
+def _operations(billions: str) -> tuple[Printed, ...]:
+    source = "He et al. 2016, Table 1"
+    figure = f"{billions} x 10^9 FLOPs"
+    return (Printed(quantity="multiply-adds", figure=figure, source=source),)
+
+
+def _parameters(millions: str) -> tuple[Printed, ...]:
+    source = "He et al. 2016, Table 6"
+    figure = f"{millions} million"
+    return (Printed(quantity="parameters", figure=figure, source=source),)
+
+
 _18, _34 = partial(ResNet, table=TABLE_18), partial(ResNet, table=TABLE_34)
 
 MODELS = {
@@ -161,12 +174,14 @@ MODELS = {
         build=_18,
         parameters=11_689_512,
         macs=1_814_073_344,
+        printed=_operations("1.8"),
         published=(_table_2(27.88, option="option A"),),
     ),
     "resnet34": _imagenet(
         build=_34,
         parameters=21_797_672,
         macs=3_663_761_408,
+        printed=_operations("3.6"),
         published=(
             _table_3(24.52, 7.46),
             _table_3(25.03, 7.76, option="option A"),
@@ -179,6 +194,7 @@ MODELS = {
         build=partial(ResNet, table=TABLE_50),
         parameters=25_557_032,
         macs=3_857_973_248,
+        printed=_operations("3.8"),
         published=(
             _table_3(22.85, 6.71),
             _table_4(20.74, 5.25),
@@ -189,6 +205,7 @@ MODELS = {
         build=partial(ResNet, table=TABLE_101),
         parameters=44_549_160,
         macs=7_570_194_432,
+        printed=_operations("7.6"),
         published=(
             _table_3(21.75, 6.05),
             _table_4(19.87, 4.60),
@@ -199,6 +216,7 @@ MODELS = {
         build=partial(ResNet, table=TABLE_152),
         parameters=60_192_808,
         macs=11_282_415_616,
+        printed=_operations("11.3"),
         published=(
             _table_3(21.43, 5.71),
             _table_4(19.38, 4.49),
@@ -210,18 +228,48 @@ MODELS = {
     "plain44": _cifar(7, shortcut="none", parameters=658_586, macs=97_174_144),
     "plain56": _cifar(9, shortcut="none", parameters=853_018, macs=125_485_696),
     "plain110": _cifar(18, shortcut="none", parameters=1_727_962, macs=252_887_680),
-    "resnet20": _cifar(3, _table_6(8.75), parameters=269_722, macs=40_551_040),
-    "resnet32": _cifar(5, _table_6(7.51), parameters=464_154, macs=68_862_592),
-    "resnet44": _cifar(7, _table_6(7.17), parameters=658_586, macs=97_174_144),
-    "resnet56": _cifar(9, _table_6(6.97), parameters=853_018, macs=125_485_696),
+    "resnet20": _cifar(
+        3,
+        _table_6(8.75),
+        parameters=269_722,
+        macs=40_551_040,
+        printed=_parameters("0.27"),
+    ),
+    "resnet32": _cifar(
+        5,
+        _table_6(7.51),
+        parameters=464_154,
+        macs=68_862_592,
+        printed=_parameters("0.46"),
+    ),
+    "resnet44": _cifar(
+        7,
+        _table_6(7.17),
+        parameters=658_586,
+        macs=97_174_144,
+        printed=_parameters("0.66"),
+    ),
+    "resnet56": _cifar(
+        9,
+        _table_6(6.97),
+        parameters=853_018,
+        macs=125_485_696,
+        printed=_parameters("0.85"),
+    ),
     "resnet110": _cifar(
         18,
         _table_6(6.43, option="best of 5 (6.61 +- 0.16)"),
         _huang(5.25),
         parameters=1_727_962,
         macs=252_887_680,
+        printed=_parameters("1.7"),
     ),
     "resnet1202": _cifar(
-        200, _table_6(7.93), _huang(4.91), parameters=19_421_274, macs=2_829_238_912
+        200,
+        _table_6(7.93),
+        _huang(4.91),
+        parameters=19_421_274,
+        macs=2_829_238_912,
+        printed=_parameters("19.4"),
     ),
 }

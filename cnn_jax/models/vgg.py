@@ -34,7 +34,7 @@ from cnn_jax.layers.rows import (
     Table,
     TableNetwork,
 )
-from cnn_jax.types import ImageShape, ModelSpec, Published
+from cnn_jax.types import ImageShape, ModelSpec, Printed, Published
 
 WIDTHS = (64, 128, 256, 512, 512)
 """Feature maps of the five blocks; each ends with a 2 x 2 maximum."""
@@ -83,7 +83,7 @@ class VGG(TableNetwork):
 
 
 def _spec(
-    name: str, *, parameters: int, macs: int, published: tuple[Published, ...]
+    name: str, printed: int, *, parameters: int, macs: int, published: tuple[Published, ...]
 ) -> ModelSpec:
     return ModelSpec(
         build=partial(VGG, table=TABLES[name]),
@@ -96,6 +96,13 @@ def _spec(
         source="Very Deep Convolutional Networks for Large-Scale Image Recognition, "
         f"ICLR 2015, Table 1, {name.upper().replace('_', '-')}",
         published=published,
+        printed=(
+            Printed(
+                quantity="parameters",
+                figure=f"{printed} million",
+                source="Simonyan & Zisserman 2015, Table 2",
+            ),
+        ),
     )
 
 
@@ -119,18 +126,21 @@ _BOTH = "150 crops and dense, S in [256, 512], Q = 256, 384, 512"
 MODELS = {
     "vgg_a": _spec(
         "a",
+        133,
         parameters=132_863_336,
         macs=7_609_090_048,
         published=(_published(3, 29.6, 10.4, _S256),),
     ),
     "vgg_a_lrn": _spec(
         "a_lrn",
+        133,
         parameters=132_863_336,
         macs=7_609_090_048,
         published=(_published(3, 29.7, 10.5, _S256),),
     ),
     "vgg_b": _spec(
         "b",
+        133,
         parameters=133_047_848,
         macs=11_308_466_176,
         published=(
@@ -140,6 +150,7 @@ MODELS = {
     ),
     "vgg_c": _spec(
         "c",
+        134,
         parameters=133_638_952,
         macs=11_770_888_192,
         published=(
@@ -151,6 +162,7 @@ MODELS = {
     ),
     "vgg_d": _spec(
         "d",
+        138,
         parameters=138_357_544,
         macs=15_470_264_320,
         published=(
@@ -164,6 +176,7 @@ MODELS = {
     ),
     "vgg_e": _spec(
         "e",
+        144,
         parameters=143_667_240,
         macs=19_632_062_464,
         published=(

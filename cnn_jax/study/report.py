@@ -1,9 +1,6 @@
 """``write_report``: every file of a report, from the facts and the runs of a study."""
 
-import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +8,7 @@ from cnn_jax.study.figures import comparison, learning_curves
 from cnn_jax.study.html import page
 from cnn_jax.study.results import ArmRuns, Results, StudyFacts, results
 from cnn_jax.study.table import markdown
+from cnn_jax.training.run_directory import write_atomically
 
 
 def write_report(directory: Path, facts: StudyFacts, arms: Sequence[ArmRuns]) -> Results:
@@ -34,20 +32,5 @@ def write_report(directory: Path, facts: StudyFacts, arms: Sequence[ArmRuns]) ->
         "results.json": text.encode(),
     }
     for name, content in files.items():
-        _write(directory / name, content)
+        write_atomically(directory / name, content)
     return found
-
-
-def _write(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)  # mkstemp lets nobody else read
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise

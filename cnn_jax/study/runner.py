@@ -1,26 +1,16 @@
 """``run_study``: all arms, all seeds, the report; goes on where it was interrupted."""
 
 import dataclasses
-import math
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cnn_jax.codec import digest
-from cnn_jax.data.datasets import DATASETS
-from cnn_jax.errors import UserError
-from cnn_jax.experiment.declaration import (
-    Experiment,
-    Where,
-    encode_experiment,
-    with_epochs,
-)
+from cnn_jax.experiment.declaration import Where
 from cnn_jax.experiment.program import Workbench
-from cnn_jax.experiment.provenance import provenance
-from cnn_jax.experiment.run import check_directory, run
-from cnn_jax.layers.tracing import count_parameters
-from cnn_jax.study.results import ArmRuns, StudyFacts
-from cnn_jax.study.study import Arm, Study
+from cnn_jax.experiment.run import check_directory, finished_result, run, run_manifest
+from cnn_jax.study.facts import Found, arm_runs, stamp_of, study_facts
+from cnn_jax.study.plan import StudyPlan, plan_study
+from cnn_jax.study.study import Study
 from cnn_jax.training.progress import Progress, make_progress
 from cnn_jax.training.run_directory import (
     cannot_write,
@@ -29,7 +19,6 @@ from cnn_jax.training.run_directory import (
     read_json,
     write_json,
 )
-from cnn_jax.training.writers import read_rows
 
 
 class StudyOutcome(NamedTuple):
@@ -46,22 +35,6 @@ class StudyOutcome(NamedTuple):
     trained: int
 
 
-def study_directory(study: Study, setting: str, baseline: Experiment) -> Path:
-    """Return the default place: ``runs/NAME/SETTING``.
-
-    A baseline that is not the declared one appends 8 hex digits of its identity.
-    """
-    declared = study.settings[setting]
-    suffix = "" if baseline == declared else f"-{_fields_digest(baseline)[:8]}"
-    return Path("runs") / study.name / f"{setting}{suffix}"
-
-
-def _fields_digest(experiment: Experiment) -> str:
-    fields = dict(encode_experiment(experiment)["fields"])
-    del fields["question"], fields["source"]
-    return digest(fields)
-
-
 def run_study(
     study: Study,
     workdir: Path | str | None = None,
@@ -75,12 +48,13 @@ def run_study(
 ) -> StudyOutcome:
     """Train every arm with every seed and write the report.
 
-    Runs that are finished in ``workdir`` are only read. Other seeds or arms extend the
-    directory; anything else that changes a number is refused there.
+    Runs that are finished in ``workdir`` are only read, and reported even when they were
+    not asked for this time. Other seeds or arms extend the directory; anything else that
+    changes a number is refused there.
 
     Args:
         study: what to run.
-        workdir: None for ``study_directory``.
+        workdir: None for ``StudyPlan.directory``.
         where: data directory, progress, checkpoint interval.
         setting: None for the study's first.
         seeds: runs an arm, seeds 0, 1, ...; None for the study's.
@@ -92,59 +66,28 @@ def run_study(
         UserError: unknown names, a directory that holds another study, broken data, ...
     """
     where = where or Where()
-    count = study.seeds if seeds is None else seeds
-    if count < 1:
-        raise UserError(f"seeds is {count}; at least 1 is needed")
-    setting, baseline = study.setting(setting)
-    if epochs is not None:
-        baseline = with_epochs(baseline, epochs)
-    chosen = study.select(arms)
-    experiments = {name: arm.edit(baseline) for name, arm in chosen.items()}
-    for experiment in experiments.values():
-        encode_experiment(experiment)  # refuses what could not be recorded
-    workdir = Path(workdir or study_directory(study, setting, baseline))
+    plan = plan_study(study, setting=setting, seeds=seeds, arms=arms, epochs=epochs)
+    workdir = plan.directory if workdir is None else Path(workdir)
     bench = Workbench(where)
-    dataset = bench.dataset(baseline.dataset)
-    fields = encode_experiment(baseline)
-    manifest = {
-        "kind": "study",
-        "identity": digest(
-            [study.name, setting, _fields_digest(baseline), dataset.fingerprint]
-        ),
-        "study": study.name,
-        "setting": setting,
-        "experiment": fields,
-        "dataset": {"label": dataset.label, "fingerprint": dataset.fingerprint},
-    }
+    manifest = plan.manifest(bench.dataset(plan.baseline.dataset))
     try:
+        check_directory(workdir, manifest)
         make_directory(workdir)
         with locked(workdir):
             check_directory(workdir, manifest)
-            write_json(workdir / "manifest.json", manifest)
-            if study_file is not None:
+            written = read_json(workdir / "manifest.json") or {}
+            write_json(workdir / "manifest.json", written | manifest)
+            if study_file is not None and study_file.parent != workdir.resolve():
                 shutil.copyfile(study_file, workdir / study_file.name)
-            todo = [
-                (name, seed)
-                for name in experiments
-                for seed in range(count)
-                if not (_run_directory(workdir, name, seed) / "result.json").exists()
-            ]
+            asked = [(name, seed) for name in plan.asked for seed in range(plan.seeds)]
+            finished = _finished(plan, workdir, bench)
+            todo = [pair for pair in asked if pair not in finished]
             progress = make_progress(where.progress, runs=len(todo))
             try:
-                _train(workdir, experiments, bench, progress, todo, study_file)
+                _train(plan, workdir, bench, progress, todo, study_file)
             finally:
                 progress.close()
-            return _report(
-                study,
-                setting,
-                baseline,
-                chosen,
-                experiments,
-                count,
-                workdir,
-                bench,
-                len(todo),
-            )
+            return _report(plan, workdir, bench, len(todo))
     except OSError as error:
         raise cannot_write(workdir, error) from error
 
@@ -153,17 +96,44 @@ def _run_directory(workdir: Path, arm: str, seed: int) -> Path:
     return workdir / f"{arm}-seed{seed}"
 
 
+def _finished(plan: StudyPlan, workdir: Path, bench: Workbench) -> Found:
+    """Return the finished runs of the study's arms that lie in the directory.
+
+    Raises:
+        UserError: an arm that was asked for means something else than when it was run.
+    """
+    dataset = bench.dataset(plan.baseline.dataset)
+    found: Found = {}
+    for name, experiment in plan.experiments.items():
+        seeds = [
+            int(p.name.rpartition("seed")[2]) for p in workdir.glob(f"{name}-seed[0-9]*")
+        ]
+        for seed in sorted(seeds):
+            directory = _run_directory(workdir, name, seed)
+            manifest = run_manifest(dataclasses.replace(experiment, seed=seed), dataset)
+            result = finished_result(directory, manifest)
+            if result is not None:
+                found[name, seed] = (directory, result)
+    return found
+
+
 def _train(
+    plan: StudyPlan,
     workdir: Path,
-    experiments: dict[str, Experiment],
     bench: Workbench,
     progress: Progress,
     todo: list[tuple[str, int]],
     study_file: Path | None,
 ) -> None:
+    declared = plan.study.settings[plan.setting].epochs
+    if todo and plan.baseline.epochs != declared:
+        progress.note(
+            f"{plan.baseline.epochs:g} epochs instead of {declared:g}: the learning-rate "
+            f"schedule is stretched in proportion"
+        )
     for number, (name, seed) in enumerate(todo, start=1):
         run(
-            dataclasses.replace(experiments[name], seed=seed),
+            dataclasses.replace(plan.experiments[name], seed=seed),
             _run_directory(workdir, name, seed),
             workbench=bench,
             progress=progress,
@@ -172,114 +142,18 @@ def _train(
         )
 
 
-def _report(
-    study: Study,
-    setting: str,
-    baseline: Experiment,
-    arms: dict[str, Arm],
-    experiments: dict[str, Experiment],
-    seeds: int,
-    workdir: Path,
-    bench: Workbench,
-    trained: int,
-) -> StudyOutcome:
-    from cnn_jax.study.report import write_report
-
+def _report(plan: StudyPlan, workdir: Path, bench: Workbench, trained: int) -> StudyOutcome:
+    """Write the report, unless one that says the same is there."""
     report = workdir / "report.html"
+    found = _finished(plan, workdir, bench)
+    manifest = read_json(workdir / "manifest.json") or {}
+    stamp = stamp_of(plan, found)
     written = read_json(workdir / "results.json")
-    if not trained and report.exists() and written is not None:
-        same = list(written["arms"]) == list(arms) and written["seeds"] == list(
-            range(seeds)
-        )
-        if same:
-            return StudyOutcome(written, report, 0)
-    runs = {
-        name: [
-            read_json(_run_directory(workdir, name, seed) / "result.json") or {}
-            for seed in range(seeds)
-        ]
-        for name in arms
-    }
-    counts = {name: count_parameters(experiments[name].model) for name in arms}
-    printed = _printed_counts(study, arms)
-    dataset = bench.dataset(baseline.dataset)
-    origin = provenance()
-    facts = StudyFacts(
-        name=study.name,
-        title=study.title,
-        question=study.question,
-        study_source=study.source,
-        setting=setting,
-        setting_description=describe(study, setting, baseline),
-        dataset_label=dataset.label,
-        dataset_fingerprint=dataset.fingerprint,
-        sizes=runs[study.baseline][0]["sizes"],
-        baseline=study.baseline,
-        seeds=tuple(range(seeds)),
-        published=study.published,
-        printed_network=_printed_name(study),
-        identity=(read_json(workdir / "manifest.json") or {})["identity"],
-        command=origin["command"],
-        commit=origin["commit"],
-        versions=origin["versions"],
-        device=origin["device"],
-        started=origin["started"],
-        wall_seconds=math.fsum(r["wall_seconds"] for rows in runs.values() for r in rows),
-        notes=(*study.notes, *_notes(study, setting, baseline)),
-    )
-    arm_runs = [
-        ArmRuns(
-            name=name,
-            label=arm.label,
-            parameters=counts[name],
-            removed_trained=counts[study.baseline] - counts[name],
-            removed_printed=printed[study.baseline] - printed[name] if printed else None,
-            printed_parameters=printed[name] if printed else None,
-            runs=tuple(runs[name]),
-            curves=tuple(
-                tuple(read_rows(_run_directory(workdir, name, seed) / "metrics.jsonl"))
-                for seed in range(seeds)
-            ),
-        )
-        for name, arm in arms.items()
-    ]
-    return StudyOutcome(write_report(workdir, facts, arm_runs), report, trained)
+    if written is None or manifest.get("report") != stamp or not report.exists():
+        from cnn_jax.study.report import write_report
 
-
-def _printed_counts(study: Study, arms: dict[str, Arm]) -> dict[str, int]:
-    if study.printed is None:
-        return {}
-    printed = study.settings[study.printed]
-    return {name: count_parameters(arm.edit(printed).model) for name, arm in arms.items()}
-
-
-def _printed_name(study: Study) -> str | None:
-    if study.printed is None:
-        return None
-    model = study.settings[study.printed].model
-    size = " x ".join(str(n) for n in model.input_shape)
-    return f"{type(model).__name__}, {size}, {model.num_classes} classes"
-
-
-def describe(study: Study, setting: str, baseline: Experiment) -> str:
-    """Return the setting in a sentence, with the numbers of its recipe."""
-    height, width, channels = baseline.model.input_shape
-    subset = (
-        f", {baseline.train_examples:,} training images" if baseline.train_examples else ""
-    )
-    recipe = (
-        f"{type(baseline.model).__name__} at {height} x {width} x {channels}{subset}, "
-        f"{baseline.epochs:g} epochs, batch {baseline.batch_size}, {baseline.optimizer}, "
-        f"{baseline.schedule}"
-    )
-    return f"{study.descriptions.get(setting, DATASETS[baseline.dataset].title)}: {recipe}"
-
-
-def _notes(study: Study, setting: str, baseline: Experiment) -> tuple[str, ...]:
-    declared = study.settings[setting].epochs
-    if baseline.epochs == declared:
-        return ()
-    return (
-        f"--epochs {baseline.epochs:g} instead of {declared:g}: the learning-rate schedule "
-        f"was stretched in proportion.",
-    )
+        dataset = bench.dataset(plan.baseline.dataset)
+        facts = study_facts(plan, found, dataset, manifest["identity"])
+        written = write_report(workdir, facts, arm_runs(plan, found))
+        write_json(workdir / "manifest.json", manifest | {"report": stamp})
+    return StudyOutcome(written, report, trained)

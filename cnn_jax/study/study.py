@@ -65,7 +65,10 @@ class Study:
     def __post_init__(self) -> None:
         for name in self.arms:
             check_name(name, what="arm")
-        missing = {self.baseline, *self.default_arms} - set(self.arms)
+        if "all" in self.arms:
+            raise ValueError("no arm may be called 'all': --arms all means every arm")
+        named = {name for column in self.published for name in column.values}
+        missing = {self.baseline, *self.default_arms, *named} - set(self.arms)
         if missing:
             raise ValueError(f"not among the arms {list(self.arms)}: {sorted(missing)}")
         if not self.settings:
@@ -79,7 +82,7 @@ class Study:
         Raises:
             UserError: no such setting.
         """
-        chosen = name or next(iter(self.settings))
+        chosen = next(iter(self.settings)) if name is None else name
         return chosen, lookup(
             self.settings, chosen, what=f"dataset for the study {self.name}"
         )
@@ -93,11 +96,11 @@ class Study:
         Raises:
             UserError: no such arm.
         """
+        if names is not None and not names:
+            raise UserError(f"no arms; known: {', '.join(self.arms)}, or all")
         chosen = set(names or self.default_arms or self.arms)
         if chosen == {"all"}:
             chosen = set(self.arms)
         for name in chosen:
             lookup(self.arms, name, what="arm")
-        if not chosen:
-            raise UserError(f"no arms; known: {', '.join(self.arms)}")
         return {n: arm for n, arm in self.arms.items() if n in {*chosen, self.baseline}}

@@ -2,7 +2,7 @@
 
 A save returns when the checkpoint is complete, so a kill costs at most the steps since
 the last one. The newest two are kept: should the newest not be readable, the one before
-it is used, and that is said.
+it is used, and that is said. Reading changes nothing on the disk.
 """
 
 import contextlib
@@ -27,17 +27,21 @@ SPARE_BYTES = 200_000  # Orbax's own files
 class Checkpoints:
     """The checkpoints in one directory."""
 
-    def __init__(self, directory: Path) -> None:
-        """Open or create ``directory``; remains of a killed save are removed."""
+    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
+        """Open or create ``directory``; unless ``read_only``, a killed save is swept up."""
         import orbax.checkpoint as ocp
 
         self._ocp = ocp
         logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._directory = directory
+        self._unreadable: set[int] = set()
         self._manager = ocp.CheckpointManager(
             directory.absolute(),
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=KEPT, enable_async_checkpointing=False, create=True
+                max_to_keep=None if read_only else KEPT,
+                enable_async_checkpointing=False,
+                create=not read_only,
+                read_only=read_only,
             ),
         )
 
@@ -47,7 +51,10 @@ class Checkpoints:
         Raises:
             UserError: the disk does not take it.
         """
-        if step in self._manager.all_steps():
+        if step in self._unreadable:
+            self._manager.delete(step)
+            self._unreadable.remove(step)
+        elif step in self._manager.all_steps():
             return
         # NumPy arrays: Orbax then needs half the time that device arrays take.
         arrays = fetch(state)
@@ -85,9 +92,8 @@ class Checkpoints:
                 )
             except Exception as error:
                 reason = str(error).strip().splitlines()[0] if str(error) else repr(error)
-                problems.append(f"checkpoint of step {step} is not readable ({reason})")
-                with contextlib.suppress(Exception):
-                    self._manager.delete(step)
+                problems.append(f"the checkpoint of step {step} is not readable ({reason})")
+                self._unreadable.add(step)
                 continue
             return place(restored), problems
         return None, problems
@@ -98,9 +104,9 @@ class Checkpoints:
 
 
 @contextlib.contextmanager
-def open_checkpoints(directory: Path) -> Iterator[Checkpoints]:
+def open_checkpoints(directory: Path, *, read_only: bool = False) -> Iterator[Checkpoints]:
     """Open the checkpoints in ``directory`` and close them at the end."""
-    checkpoints = Checkpoints(directory)
+    checkpoints = Checkpoints(directory, read_only=read_only)
     try:
         yield checkpoints
     finally:

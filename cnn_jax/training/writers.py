@@ -38,14 +38,19 @@ class JsonLines:
 
     def __init__(self, path: Path, *, up_to_step: int) -> None:
         """Open ``path`` and keep only its rows up to and including ``up_to_step``."""
-        self.rows = [row for row in read_rows(path) if row["step"] <= up_to_step]
-        text = "".join(json.dumps(row) + "\n" for row in self.rows)
-        self._file = path.open("r+" if path.exists() else "w+", encoding="utf-8")
-        if self._file.read() != text:
-            self._file.seek(0)
-            self._file.truncate()
-            self._file.write(text)
-            self._sync()
+        self._file = path.open("a+b")
+        self._file.seek(0)
+        self.rows: list[dict[str, Any]] = []
+        kept = 0
+        for line in self._file:
+            row = json.loads(line) if line.endswith(b"\n") else None
+            if row is None or row["step"] > up_to_step:
+                break
+            self.rows.append(row)
+            kept += len(line)
+        # What is dropped is the end of the file: one cut, so a kill loses no other row.
+        self._file.truncate(kept)
+        self._sync()
 
     def write(self, row: Row) -> None:
         """Append a row; a value that is not finite becomes null."""
@@ -54,7 +59,7 @@ class JsonLines:
             for key, value in row.items()
         }
         self.rows.append(clean)
-        self._file.write(json.dumps(clean) + "\n")
+        self._file.write(json.dumps(clean).encode() + b"\n")
         self._sync()
 
     def close(self) -> None:

@@ -51,7 +51,7 @@ def test_help_shows_an_example(command, capsys):
             ("study", "alexnet_layer_removal", "--dataset", "mnist", "--data-dir", "none"),
             "does not exist",
         ),
-        (("train", "lenet5_mnis"), "did you mean lenet5_mnist?"),
+        (("train", "lenet5_mnis"), "did you mean lenet5_mnist"),
         (("train", "lenet5_mnist", "--dataset", "mnits"), "did you mean mnist"),
         (("train", "lenet5_mnist", "--dataset", "digits", "--epochs", "0"), "more than 0"),
         (("train", "lenet5_mnist", "--dataset", "digits", "--batch-size", "9999"), "9999"),

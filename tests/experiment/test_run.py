@@ -15,7 +15,7 @@ from cnn_jax import UserError
 from cnn_jax.data.order import batch_positions
 from cnn_jax.experiment import program as program_module
 from cnn_jax.experiment.load import load_run
-from cnn_jax.experiment.program import Workbench, evaluate_split, trace_experiment
+from cnn_jax.experiment.program import Workbench, evaluate_split
 from cnn_jax.experiment.run import run
 from cnn_jax.optim.optimizers import Sgd
 from cnn_jax.optim.schedules import Constant
@@ -156,6 +156,8 @@ def test_a_loss_that_is_nan_stops_the_run_with_the_step(tmp_path):
     assert result["status"] == "diverged"
     assert 1 <= result["diverged_at_step"] <= 5
     assert result["test_error"] is None
+    assert result["steps"] == result["diverged_at_step"] + 1
+    assert result["parameters_sha256"] is None
     # The same step is found again by stepping through by hand.
     data, compiled = bench.data(explosive), bench.program(explosive)
     state = compiled.init(np.uint32(explosive.seed))
@@ -226,43 +228,19 @@ def test_an_out_that_holds_another_run_is_refused_and_left_alone(uninterrupted):
     assert (directory / "result.json").read_bytes() == before
 
 
-def test_two_runs_in_one_directory_are_refused(tmp_path):
-    from cnn_jax.training.run_directory import locked
-
-    with (
-        locked(tmp_path),
-        pytest.raises(UserError, match="in use by another run"),
-    ):
-        run(EXPERIMENT, tmp_path, QUIET)
-
-
-def test_a_batch_larger_than_the_training_set_is_refused(tmp_path):
-    with pytest.raises(UserError, match="batch"):
-        run(variant(batch_size=513), tmp_path, QUIET)
-
-
-def test_labels_outside_the_networks_classes_are_refused(tmp_path):
-    with pytest.raises(UserError, match="label"):
-        run(variant(model=EXPERIMENT.model.clone(num_classes=5)), tmp_path, QUIET)
-
-
-@pytest.mark.parametrize(
-    ("fields", "reason"),
-    [
-        ({"batch_size": 0}, "batch size is 0"),
-        ({"epochs": 0}, "epochs is 0"),
-        ({"seed": -1}, "seed -1"),
-        ({"train_examples": 0}, "train_examples is 0"),
-    ],
-)
-def test_a_number_out_of_range_is_refused_when_declared(fields, reason):
-    with pytest.raises(UserError, match=reason):
-        variant(**fields)
-
-
-def test_tracing_needs_no_data_and_gives_the_state(tmp_path):
-    state = trace_experiment(EXPERIMENT)
-    assert state.params["conv1"]["kernel"].shape == (3, 3, 1, 4)
+def test_reading_a_run_changes_nothing_and_tells_what_is_not_finished(
+    tmp_path, bench, uninterrupted
+):
+    directory, _ = uninterrupted
+    before = sorted((str(p), p.stat().st_mtime_ns) for p in directory.rglob("*"))
+    load_run(directory)
+    assert sorted((str(p), p.stat().st_mtime_ns) for p in directory.rglob("*")) == before
+    with pytest.raises(Killed):
+        run(EXPERIMENT, tmp_path, workbench=bench, progress=KillAt(2))
+    with pytest.raises(UserError, match="is not finished"):
+        load_run(tmp_path)
+    with pytest.raises(UserError, match="not a run directory"):
+        load_run(tmp_path / "nowhere")
 
 
 def test_sigkill_loses_at_most_one_checkpoint_interval(tmp_path, bench, uninterrupted):

@@ -1,5 +1,7 @@
 """Contract tests over everything that experiments/ declares."""
 
+import re
+
 import pytest
 
 from cnn_jax.codec import decode, encode
@@ -22,7 +24,15 @@ def test_everything_in_the_folder_is_found():
     assert "alexnet_baselines" not in declaring_files(packaged_directory())
 
 
-@pytest.mark.parametrize("name", DECLARED.experiments)
+@pytest.mark.parametrize(
+    "name",
+    [  # a traced step of many layers takes seconds; the shallow ones are built alike
+        pytest.param(name, marks=pytest.mark.slow)
+        if re.match("resnet(32|44|56|101|110|152|1202)|plain(32|44|56|110)", name)
+        else name
+        for name in DECLARED.experiments
+    ],
+)
 def test_every_experiment_traces_and_can_be_recorded(name):
     experiment = DECLARED.experiments[name]
     assert encode(decode(encode(experiment))) == encode(experiment)

@@ -1,8 +1,12 @@
 """A study goes on where it was killed, and never trains a finished run again."""
 
+import dataclasses
 import json
 import os
+import subprocess
+import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +16,11 @@ from cnn_jax.optim.schedules import Constant
 from cnn_jax.study import runner
 from cnn_jax.study.declared import load_study
 from cnn_jax.study.edits import change, remove, scale, unchanged
-from cnn_jax.study.runner import run_study, study_directory
+from cnn_jax.study.plan import plan_study
+from cnn_jax.study.runner import run_study
 from tests.tiny import EXPERIMENT, QUIET, variant
 
+ROOT = Path(__file__).parents[2]
 STUDY = Study(
     name="tiny",
     title="Tiny",
@@ -113,13 +119,51 @@ def test_a_directory_of_another_study_is_refused(finished):
 
 
 def test_an_override_has_a_place_of_its_own():
-    setting, baseline = STUDY.setting(None)
-    assert str(study_directory(STUDY, setting, baseline)) == os.path.join(
-        "runs", "tiny", "synthetic"
-    )
-    changed = study_directory(STUDY, setting, variant(epochs=2))
+    assert plan_study(STUDY).directory == Path("runs/tiny/synthetic")
+    assert plan_study(STUDY, epochs=1).directory == Path("runs/tiny/synthetic")
+    changed = plan_study(STUDY, epochs=2).directory
     assert changed.name.startswith("synthetic-")
     assert len(changed.name) == len("synthetic-") + 8
+
+
+def test_asking_for_less_keeps_what_is_finished_in_the_report(finished):
+    directory, _ = finished
+    everything = run_study(STUDY, directory, QUIET)
+    fewer = run_study(STUDY, directory, QUIET, seeds=1, arms=("full",))
+    assert fewer.trained == 0
+    assert stable(fewer.results) == stable(everything.results)
+
+
+def test_an_arm_that_means_something_else_now_is_refused(finished):
+    directory, _ = finished
+    arms = {**STUDY.arms, "without_conv2": Arm("-conv2", change(batch_size=25))}
+    with pytest.raises(UserError, match="without_conv2-seed0 holds a different run"):
+        run_study(dataclasses.replace(STUDY, arms=arms), directory, QUIET)
+
+
+def test_a_reworded_study_gets_a_new_report_without_training(finished):
+    directory, _ = finished
+    outcome = run_study(dataclasses.replace(STUDY, title="Reworded"), directory, QUIET)
+    assert outcome.trained == 0
+    assert "Reworded" in (directory / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (remove("conv9"), "arm broken: unknown layer of TableNetwork 'conv9'"),
+        (change(no_such_field=1), "arm broken: .*no_such_field"),
+        (lambda experiment: None, "arm broken: its edit gave NoneType"),
+        (change(loss=lambda logits, labels: labels), r"experiment\.loss is"),
+    ],
+)
+def test_an_arm_that_cannot_run_is_refused_before_anything_is_trained(
+    tmp_path, edit, reason
+):
+    study = dataclasses.replace(STUDY, arms={**STUDY.arms, "broken": Arm("broken", edit)})
+    with pytest.raises(UserError, match=reason):
+        run_study(study, tmp_path / "out", QUIET, arms=("broken",))
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -129,6 +173,9 @@ def test_an_override_has_a_place_of_its_own():
         ({"arms": ("ful",)}, "unknown arm 'ful'; did you mean full"),
         ({"setting": "synthtic"}, "unknown dataset for the study tiny 'synthtic'; did you"),
         ({"epochs": -1}, "epochs is -1"),
+        ({"epochs": float("inf")}, "epochs is inf"),
+        ({"arms": ()}, "no arms; known: full"),
+        ({"setting": ""}, "unknown dataset for the study tiny ''"),
     ],
 )
 def test_mistakes_are_one_line_and_leave_no_directory(tmp_path, options, reason):
@@ -178,15 +225,24 @@ def test_a_users_own_file_runs_from_anywhere(tmp_path, monkeypatch):
     out = elsewhere / "runs" / "my_ablation" / "synthetic"
     assert outcome.report.resolve() == (out / "report.html").resolve()
     assert (out / "my_ablation.py").read_text() == USER_STUDY
-    loaded = load_run(out / "double-seed0", modules=["my_ablation"])
+    loaded = load_run(out / "double-seed0")
     assert (
         loaded.model.activation(-1.0 + 0 * loaded.variables["params"]["out"]["bias"]).sum()
         == 0
     )
-    with pytest.raises(
-        UserError, match="my_ablation:triple is no class or function of cnn_jax"
-    ):
-        load_run(out / "double-seed0")
+    # In another process the copy beside the runs is what is loaded.
+    program = (
+        "import sys; from cnn_jax import load_run\n"
+        "print(load_run(sys.argv[1]).model.activation)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(out / "double-seed0")],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{folder}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "triple" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(
