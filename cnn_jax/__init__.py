@@ -15,6 +15,8 @@ _HOME = {
     "replace": "cnn_jax.layers.editing",
     "resize": "cnn_jax.layers.editing",
     "count_parameters": "cnn_jax.layers.tracing",
+    "count_macs": "cnn_jax.analysis.compute",
+    "layer_table": "cnn_jax.analysis.layer_table",
     "Experiment": "cnn_jax.experiment.declaration",
     "Where": "cnn_jax.experiment.declaration",
     "run": "cnn_jax.experiment.run",

@@ -68,7 +68,9 @@ def columns(results: Results) -> tuple[Column, ...]:
         add("verdict", "verdict", group, "verdict", verdicts)
     for index, column in enumerate(results["study"]["published"]):
         values = [arm["published"][index] for arm in arms]
-        cells = (Cell(NOTHING if v is None else f"{v:g}") for v in values)
+        shown = [f"{v:g}" for v in values if v is not None]
+        places = max((len(v.partition(".")[2]) for v in shown), default=0)
+        cells = (Cell(NOTHING if v is None else f"{v:.{places}f}") for v in values)
         mark = f"[{wording.sources(results).index(column['source']) + 1}]"
         title = column["title"]
         add(f"published_{index}", f"{title} {mark}", f"published {mark}", title, cells)

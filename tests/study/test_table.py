@@ -37,7 +37,7 @@ def test_a_row_holds_the_numbers_with_their_intervals(found):
     assert cell(found, "removed_printed", 3) == ("adds 500,000", "(0.8 %)")
     assert cell(found, "train", 0).text == "0.96"
     assert cell(found, "speed", 0).text == "4,320"
-    assert cell(found, "published_0", 1).text == "40"
+    assert cell(found, "published_0", 1).text == "40.0"
     assert cell(found, "published_1", 0).text == "–"
     assert cell(found, "verdict", 1).text == "not resolved"
     assert cell(found, "verdict", 2).text == "higher error"
