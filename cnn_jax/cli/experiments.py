@@ -20,7 +20,7 @@ class Experiments:
 
     def __call__(self) -> int:
         """Write the list."""
-        from cnn_jax.cli.output import print_json, print_table
+        from cnn_jax.cli.output import print_json, print_line, print_table
         from cnn_jax.study.declared import load_all
 
         declared = load_all(self.experiments)
@@ -47,17 +47,21 @@ class Experiments:
         ]
         if self.json:
             print_json(rows)
-        else:
-            print_table(
-                ("command", "settings", "arms", "question"),
-                [
-                    (
-                        r["command"],
-                        ", ".join(r["settings"]),
-                        ", ".join(r["arms"]),
-                        r["question"],
-                    )
-                    for r in rows
-                ],
-            )
+            return 0
+        kinds = {
+            kind: [r for r in rows if r["kind"] == kind] for kind in ("study", "experiment")
+        }
+        print_line("cnn-jax study NAME [--dataset SETTING]")
+        print_table(
+            ("name", "settings", "arms", "question"),
+            [
+                (r["name"], ", ".join(r["settings"]), ", ".join(r["arms"]), r["question"])
+                for r in kinds["study"]
+            ],
+        )
+        print_line("cnn-jax train NAME")
+        print_table(
+            ("name", "dataset", "question"),
+            [(r["name"], r["settings"][0], r["question"]) for r in kinds["experiment"]],
+        )
         return 0
