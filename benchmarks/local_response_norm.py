@@ -58,6 +58,5 @@ def main() -> None:
         print(f"{shape}: autodiff {auto:.2f} ms, by hand {hand:.2f} ms, {auto / hand:.1f}x")
 
 
-
 if __name__ == "__main__":
     main()

@@ -4,8 +4,6 @@ import jax
 import pytest
 
 from cnn_jax.analysis.compute import count_macs
-from cnn_jax.codec import decode
-from cnn_jax.experiment.declaration import encode_experiment
 from cnn_jax.experiment.program import trace_experiment
 from cnn_jax.layers.tracing import count_parameters, trace_variables
 from cnn_jax.optim.optimizers import Sgd
@@ -90,16 +88,6 @@ def test_the_small_networks_cost_a_sixteenth_and_keep_the_layers():
         ]
         # conv1 has 3 input channels in both and fc 10 outputs, so they fall less.
         assert count_macs(printed) / count_macs(small) == pytest.approx(16, rel=0.03)
-
-
-@pytest.mark.parametrize("study", [plain_vs_residual.STUDY, residual_shortcuts.STUDY])
-def test_every_arm_of_the_small_settings_can_be_traced_and_recorded(study):
-    for arm in study.arms.values():
-        experiment = arm.edit(study.settings["cifar10"])
-        trace_experiment(experiment)
-        assert decode(encode_experiment(experiment)) == experiment
-    columns = {arm for column in study.published for arm in column.values}
-    assert columns == set(study.arms)
 
 
 def test_plain_and_residual_arms_differ_in_shortcuts_and_depth_alone():

@@ -40,6 +40,8 @@ DEEP = {"resnet1202", "resnet101", "resnet152"}
 DEEP |= {f"{kind}{depth}" for kind in ("resnet", "plain") for depth in (32, 44, 56, 110)}
 every_model = models(slow={"resnet1202"})
 every_kind = models(slow=DEEP)
+# Seconds a row; tests/layers/test_inception.py edits every row of these.
+every_quick_kind = models(slow=DEEP | {"bn_inception", "inception_v3", "googlenet"})
 
 
 @cache
@@ -184,7 +186,7 @@ def test_the_last_row_is_the_classifier(name):
         without(model, last)
 
 
-@every_kind
+@every_quick_kind
 def test_every_other_row_can_be_removed_or_the_refusal_names_a_layer(name):
     model, _ = printed(name)
     rows = [row.name for row in model.table]
