@@ -65,7 +65,7 @@ class Train:
             experiment = with_epochs(experiment, self.epochs)
             if experiment.epochs != declared.epochs and self.progress != "none":
                 print_note(
-                    f"{experiment.epochs:g} epochs instead of {declared.epochs:g}: the "
+                    f"--epochs {experiment.epochs:g} instead of {declared.epochs:g}: the "
                     f"learning-rate schedule is stretched in proportion"
                 )
         if self.batch_size is not None:

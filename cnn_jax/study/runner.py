@@ -128,7 +128,7 @@ def _train(
     declared = plan.study.settings[plan.setting].epochs
     if todo and plan.baseline.epochs != declared:
         progress.note(
-            f"{plan.baseline.epochs:g} epochs instead of {declared:g}: the learning-rate "
+            f"--epochs {plan.baseline.epochs:g} instead of {declared:g}: the learning-rate "
             f"schedule is stretched in proportion"
         )
     for number, (name, seed) in enumerate(todo, start=1):
