@@ -2,7 +2,8 @@
 
 Source: Vilaplana, Convolutional Neural Networks, "Activation layer" (sigmoid, tanh, ReLU,
     leaky ReLU, PReLU, ELU, maxout).
-Reads: test error in percentage points above tanh, the network's own, paired by seed.
+Reads: test error in percentage points above tanh, the network's own, paired by seed. The peak
+    rate is one that every arm survives: at 0.05 all five maxout runs diverged on digits.
 """
 
 from cnn_jax import Arm, Experiment, Study, create_model
@@ -23,13 +24,13 @@ _digits = Experiment(
     augmentation=(ShiftedCrop(padding=2),),
     loss=cross_entropy,
     optimizer=Sgd(momentum=0.9, weight_decay=5e-4),
-    schedule=OneCycle(peak_rate=0.05, epochs=15),
+    schedule=OneCycle(peak_rate=0.02, epochs=15),
     epochs=15,
     batch_size=50,
     seed=0,
 )
 _mnist = change(
-    dataset="mnist", schedule=OneCycle(peak_rate=0.05, epochs=3), epochs=3, batch_size=128
+    dataset="mnist", schedule=OneCycle(peak_rate=0.02, epochs=3), epochs=3, batch_size=128
 )(_digits)
 
 STUDY = Study(
