@@ -2,8 +2,8 @@
 
 Source: Vilaplana, Convolutional Neural Networks, "Activation layer" (sigmoid, tanh, ReLU,
     leaky ReLU, PReLU, ELU, maxout).
-Reads: test error in percentage points above tanh, the network's own, paired by seed. The peak
-    rate is one that every arm survives: at 0.05 all five maxout runs diverged on digits.
+Reads: test error in percentage points above tanh, the network's own, paired by seed. The
+    peak rate is one that every arm survives: at 0.05 all maxout runs diverged on digits.
 """
 
 from cnn_jax import Arm, Experiment, Study, create_model
