@@ -18,7 +18,7 @@ def test_the_study_of_ones_own_is_a_study(tmp_path):
     (tmp_path / "readme_ablation.py").write_text(PYTHON[0])
     study, _ = load_study(str(tmp_path / "readme_ablation.py"))
     plan = plan_study(study, setting="digits")
-    removed = plan.parameters()["full"] - plan.parameters()["no_norm"]
+    removed = plan.parameters["full"] - plan.parameters["no_norm"]
     assert removed == 0  # normalisation has no parameters
     assert plan.experiments["no_decay"].optimizer.weight_decay == 0.0
 

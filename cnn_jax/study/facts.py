@@ -30,7 +30,7 @@ def stamp_of(plan: StudyPlan, found: Found) -> str:
                 for column in study.published
             ],
             "arms": [[name, arm.label] for name, arm in study.arms.items()],
-            "parameters": [plan.parameters(), plan.printed_parameters()],
+            "parameters": [dict(plan.parameters), dict(plan.printed_parameters)],
             "runs": [
                 [name, seed, result["status"], result["test_wrong"], result["steps"]]
                 for (name, seed), (_, result) in sorted(found.items())
@@ -85,7 +85,7 @@ def _all_of(origins: list[dict[str, Any]], key: str) -> str:
 
 def arm_runs(plan: StudyPlan, found: Found) -> list[ArmRuns]:
     """Return the finished runs by arm, in the order of the table."""
-    counts, printed = plan.parameters(), plan.printed_parameters()
+    counts, printed = plan.parameters, plan.printed_parameters
     baseline = plan.study.baseline
     arms = []
     for name, arm in plan.study.arms.items():

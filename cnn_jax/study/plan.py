@@ -30,6 +30,9 @@ class StudyPlan:
         asked: arms that must be run, in the order of the table.
         seeds: how many runs each of them gets.
         experiments: every arm of the study, edited.
+        parameters: of every arm's network.
+        printed_parameters: of the printed network under the same edits; empty if the
+            study names none.
     """
 
     study: Study
@@ -38,6 +41,8 @@ class StudyPlan:
     asked: tuple[str, ...]
     seeds: int
     experiments: Mapping[str, Experiment]
+    parameters: Mapping[str, int]
+    printed_parameters: Mapping[str, int]
 
     @property
     def directory(self) -> Path:
@@ -65,20 +70,6 @@ class StudyPlan:
             "setting": self.setting,
             "experiment": encode_experiment(self.baseline),
             "dataset": {"label": dataset.label, "fingerprint": dataset.fingerprint},
-        }
-
-    def parameters(self) -> dict[str, int]:
-        """Return the parameters of every arm's network."""
-        return {name: count_parameters(e.model) for name, e in self.experiments.items()}
-
-    def printed_parameters(self) -> dict[str, int]:
-        """Return the parameters of the printed network under the same edits, if any."""
-        if self.study.printed is None:
-            return {}
-        printed = self.study.settings[self.study.printed]
-        return {
-            name: count_parameters(_edited(name, arm, printed).model)
-            for name, arm in self.study.arms.items()
         }
 
 
@@ -110,18 +101,26 @@ def plan_study(
     asked = tuple(study.select(arms))
     if epochs is not None:
         baseline = with_epochs(baseline, epochs)
-    plan = StudyPlan(
+    experiments = _all_edited(study, baseline)
+    for arm in asked:
+        _try(arm, experiments[arm])
+    printed = {}
+    if study.printed is not None:
+        printed = _all_edited(study, study.settings[study.printed])
+    return StudyPlan(
         study=study,
         setting=name,
         baseline=baseline,
         asked=asked,
         seeds=count,
-        experiments={n: _edited(n, arm, baseline) for n, arm in study.arms.items()},
+        experiments=experiments,
+        parameters={n: count_parameters(e.model) for n, e in experiments.items()},
+        printed_parameters={n: count_parameters(e.model) for n, e in printed.items()},
     )
-    for arm in asked:
-        _try(arm, plan.experiments[arm])
-    plan.printed_parameters()
-    return plan
+
+
+def _all_edited(study: Study, baseline: Experiment) -> dict[str, Experiment]:
+    return {name: _edited(name, arm, baseline) for name, arm in study.arms.items()}
 
 
 def _edited(name: str, arm: Arm, baseline: Experiment) -> Experiment:
