@@ -24,7 +24,7 @@ body {
   margin: 0; background: var(--paper); color: var(--ink);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif;
 }
-main { max-width: 1100px; margin: 0 auto; padding: 2.2rem 1.25rem 4rem; }
+main { max-width: 1200px; margin: 0 auto; padding: 2.2rem 1.25rem 4rem; }
 h1 { font-size: 1.9rem; line-height: 1.2; margin: 0.2rem 0 0.6rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 0.7rem; }
 p, li, dd { max-width: 76ch; overflow-wrap: anywhere; }
@@ -71,7 +71,7 @@ tbody th { position: sticky; left: 0; background: var(--paper); font-weight: 600
 .verdict.better { background: var(--better-back); color: var(--better); }
 .baseline > * { background: var(--panel) !important; }
 .figures { display: grid; grid-template-columns: 1fr 1fr; gap: 1.4rem; align-items: start; }
-figure { margin: 1.4rem 0 0; min-width: 0; max-width: 640px; }
+figure { margin: 1.4rem 0 0; min-width: 0; max-width: 680px; }
 figure img { display: block; width: 100%; height: auto; background: #fff;
              border: 1px solid var(--line); border-radius: 8px; padding: 0.8rem; }
 figcaption { font-size: 0.9rem; margin-top: 0.5rem; max-width: 76ch; }
