@@ -39,7 +39,7 @@ ELEMENTWISE = frozenset((
     "abs", "add", "and", "ceil", "clamp", "convert_element_type", "copy", "copy_p",
     "cos", "div", "eq", "erf", "exp", "exp2", "expm1", "floor", "ge", "gt",
     "integer_pow", "is_finite", "le", "log", "log1p", "logistic", "lt", "max", "min",
-    "mul", "ne", "neg", "not", "optimization_barrier", "or", "pow",
+    "mul", "name", "ne", "neg", "not", "optimization_barrier", "or", "pow",
     "reduce_precision", "rem", "round", "rsqrt", "select_n", "sign", "sin", "sqrt",
     "square", "stop_gradient", "sub", "tanh", "xor",
 ))

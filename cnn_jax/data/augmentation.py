@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from cnn_jax.data.preprocessing import float_chunks
 from cnn_jax.errors import UserError
@@ -187,7 +187,6 @@ def augment_batch(
     facts: Sequence[Facts],
     key: Key,
     images: Images,
-    positions: Int[Array, " batch"] | None = None,
 ) -> Images:
     """Apply the augmentations in the declared order, each row with a key of its own.
 
@@ -198,8 +197,8 @@ def augment_batch(
         augmentations: as declared.
         facts: from ``fit_augmentations``, one entry each.
         key: the step's key.
-        images: [N, H, W, C] in [0, 1], before normalisation.
-        positions: of the rows in the global batch; 0, 1, ..., N - 1 if not given.
+        images: [N, H, W, C] in [0, 1], before normalisation; where these are a part of
+            the global batch, ``layers/batch_layout.py`` says which.
 
     Raises:
         ValueError: there are not as many facts as augmentations.
@@ -216,8 +215,4 @@ def augment_batch(
             image = augmentation(jax.random.fold_in(row_key, index), image, fact)
         return image
 
-    if positions is None:
-        keys = row_keys(key, images.shape[0])
-    else:
-        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, positions)
-    return jax.vmap(augment)(keys, images)
+    return jax.vmap(augment)(row_keys(key, images.shape[0]), images)

@@ -12,6 +12,7 @@ from typing import Literal
 import flax.linen as nn
 
 from cnn_jax.layers.activations import Activation, activate, pieces_of, relu
+from cnn_jax.layers.batch_norm import BatchNorm, BatchNormalization
 from cnn_jax.layers.initializers import he
 from cnn_jax.layers.rows import Initializer
 from cnn_jax.maths.geometry import Padding, output_size
@@ -20,22 +21,6 @@ from cnn_jax.types import Features
 Border = Literal["same", "valid"]
 """``same``: zeros around the image, so that stride s gives size / s pixels, rounded up;
 ``valid``: no zeros."""
-
-
-@dataclass(frozen=True)
-class BatchNorm:
-    """How a network normalises its batches.
-
-    The running variance averages the variances of the batches as they are; algorithm 2,
-    line 10 of the paper multiplies them by m / (m - 1), m the values of a channel.
-
-    Attributes:
-        epsilon: added to the variance.
-        momentum: share of the old running statistics that a step keeps.
-    """
-
-    epsilon: float = 1e-3
-    momentum: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -166,10 +151,5 @@ def batch_norm_conv(
         name=name,
     )(x)
     if norm is not None:
-        x = nn.BatchNorm(
-            use_running_average=not train,
-            momentum=norm.momentum,
-            epsilon=norm.epsilon,
-            name=f"{name}_norm",
-        )(x)
+        x = BatchNormalization(norm, name=f"{name}_norm")(x, train=train)
     return activate(style.activation, x, name=f"{name}_activation")

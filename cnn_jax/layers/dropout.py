@@ -10,12 +10,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from cnn_jax.layers.batch_layout import current_layout
 from cnn_jax.types import Features, Key
 
 
 def row_keys(key: Key, rows: int) -> Array:
-    """Return one key for each row of a batch, by its position."""
-    return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(rows))
+    """Return one key for each row at hand, by its position in the global batch."""
+    positions = current_layout().first_row + jnp.arange(rows, dtype=jnp.int32)
+    return jax.vmap(jax.random.fold_in, (None, 0))(key, positions)
 
 
 class Dropout(nn.Module):

@@ -17,8 +17,8 @@ import numpy as np
 
 from cnn_jax.kernels.pooling import average_pool, max_pool
 from cnn_jax.layers.auxiliary_head import AuxiliaryClassifier, AuxiliaryHead
+from cnn_jax.layers.batch_norm import BatchNorm
 from cnn_jax.layers.batch_norm_conv import (
-    BatchNorm,
     Border,
     ConvNorm,
     ConvStyle,
@@ -115,7 +115,7 @@ def pool_branch(x: Features, pool: Pool, *, count_padding: bool) -> Features:
     if count_padding or pool.padding == "valid":
         return mean
     inside = jnp.asarray(np.pad(np.ones((1, *x.shape[1:3], 1), np.float32), pads))
-    return mean / average_pool(inside, pool.size, pool.stride)
+    return mean / average_pool(inside, pool.size, pool.stride).astype(mean.dtype)
 
 
 class InceptionModule(nn.Module):

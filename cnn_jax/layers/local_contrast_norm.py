@@ -41,13 +41,15 @@ def local_contrast_norm(x: Features, *, size: int = 9, deviation: float = 2.25) 
     """
     if x.ndim != 4:
         raise ValueError(f"features have shape {x.shape}; [N, H, W, C] is needed")
-    centred = x - _local_mean(x, size, deviation)
+    # bfloat16 has 8 bits: too few for a sum of squares, or to tell contrast from rounding.
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    centred = wide - _local_mean(wide, size, deviation)
     variance = _local_mean(centred * centred, size, deviation)
-    flat = variance <= ROUNDING**2 * _local_mean(x * x, size, deviation)
+    flat = variance <= ROUNDING**2 * _local_mean(wide * wide, size, deviation)
     # The root has no slope at 0; both branches of a `where` are differentiated.
     spread = jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, variance)))
     floor = jnp.maximum(spread, spread.mean(axis=(1, 2), keepdims=True))
-    return centred / jnp.where(floor > 0.0, floor, 1.0)
+    return (centred / jnp.where(floor > 0.0, floor, 1.0)).astype(x.dtype)
 
 
 def _local_mean(x: Features, size: int, deviation: float) -> Array:

@@ -1,5 +1,7 @@
 """Local response normalisation across channels (Krizhevsky et al. 2012, Section 3.3)."""
 
+import jax.numpy as jnp
+
 from cnn_jax.kernels.local_response_norm import normalize_across_channels
 from cnn_jax.types import Features
 
@@ -29,4 +31,6 @@ def local_response_norm(
     """
     if n < 1 or n % 2 == 0:
         raise ValueError(f"n = {n} channels: a positive odd number is needed")
-    return normalize_across_channels(x, k, n, alpha, beta)
+    # bfloat16 has 8 bits: too few for a sum of squares and its power.
+    wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return normalize_across_channels(wide, k, n, alpha, beta).astype(x.dtype)

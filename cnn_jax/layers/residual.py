@@ -1,7 +1,7 @@
 """Residual blocks: He, Zhang, Ren and Sun, CVPR 2016, Sections 3.2 and 3.3.
 
-A block is one row of a table. Its convolutions have no biases, each is followed by batch
-normalisation, and the last ReLU stands after the addition.
+A block is one row of a table. Each convolution is followed by batch normalisation, which
+makes biases of its own useless; the last ReLU stands after the addition.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from cnn_jax.kernels.convolution import grouped_convolution
-from cnn_jax.layers.batch_norm_conv import BatchNorm
+from cnn_jax.layers.batch_norm import BatchNorm, BatchNormalization
 from cnn_jax.layers.checks import check_row
 from cnn_jax.layers.rows import Conv, Initializer
 from cnn_jax.layers.stochastic_depth import branch_weight
@@ -111,20 +111,21 @@ def normalised_conv(
     *,
     initializer: Initializer,
     batch_norm: BatchNorm,
+    conv_bias: bool = False,
     train: bool,
 ) -> Features:
     """Apply a convolution and its batch normalisation inside a compact module; no ReLU.
 
     Args:
-        row: without biases; its name is the convolution's scope, ``name_norm`` that of
-            the normalisation.
+        row: its name is the convolution's scope, ``name_norm`` that of the normalisation.
         x: features, [N, H, W, C].
         initializer: of the kernel.
-        batch_norm: epsilon and momentum; the momentum may be a scalar array.
+        batch_norm: the network's numbers.
+        conv_bias: add biases, which the batch's mean takes away again.
         train: normalise by the batch and update the running statistics.
 
     Raises:
-        ValueError: a bias, or groups that do not divide.
+        ValueError: an initial bias, or groups that do not divide.
         WindowError: the kernel is larger than the padded input.
     """
     if row.bias:
@@ -144,17 +145,12 @@ def normalised_conv(
         strides=row.stride,
         padding=row.padding,
         feature_group_count=row.groups,
-        use_bias=False,
+        use_bias=conv_bias,
         kernel_init=initializer,
         conv_general_dilated=grouped_convolution,
         name=row.name,
     )(x)
-    return nn.BatchNorm(
-        use_running_average=not train,
-        momentum=batch_norm.momentum,
-        epsilon=batch_norm.epsilon,
-        name=f"{row.name}_norm",
-    )(x)
+    return BatchNormalization(batch_norm, name=f"{row.name}_norm")(x, train=train)
 
 
 def pad_channels(x: Features, block: Block) -> Features:
@@ -189,6 +185,7 @@ class ResidualBlock(nn.Module):
         survival: probability that the branch takes part in a training step.
         initializer: of every kernel.
         batch_norm: epsilon and momentum.
+        conv_bias: biases of the convolutions, as well.
     """
 
     block: Block
@@ -197,6 +194,7 @@ class ResidualBlock(nn.Module):
     survival: float
     initializer: Initializer
     batch_norm: BatchNorm
+    conv_bias: bool = False
 
     @nn.compact
     def __call__(self, x: Features, *, train: bool) -> Features:
@@ -211,7 +209,12 @@ class ResidualBlock(nn.Module):
             ValueError: option A would have to drop channels, or a count of the row is none.
         """
         block = self.block
-        apply = partial(normalised_conv, initializer=self.initializer, train=train)
+        apply = partial(
+            normalised_conv,
+            initializer=self.initializer,
+            conv_bias=self.conv_bias,
+            train=train,
+        )
         weight: Any = self.survival
         statistics = self.batch_norm
         if train and self.survival < 1.0:
@@ -228,7 +231,7 @@ class ResidualBlock(nn.Module):
         if self.shortcut == "none":
             return nn.relu(branch)
         if self.survival < 1.0:
-            branch = weight * branch
+            branch = jnp.asarray(weight, branch.dtype) * branch
 
         if self.shortcut == "C" or block.stride > 1 or x.shape[-1] != block.features:
             if self.shortcut == "A":

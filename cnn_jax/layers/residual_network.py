@@ -9,7 +9,7 @@ from typing import Any, get_args
 import flax.linen as nn
 
 from cnn_jax.layers.activations import relu
-from cnn_jax.layers.batch_norm_conv import BatchNorm
+from cnn_jax.layers.batch_norm import BatchNorm
 from cnn_jax.layers.checks import check_images, check_names, check_row, named
 from cnn_jax.layers.initializers import he
 from cnn_jax.layers.residual import (
@@ -65,6 +65,8 @@ class ResidualNetwork(nn.Module):
         survival: p_L of stochastic depth, in (0, 1]; 1 keeps every block.
         initializer: of every kernel.
         batch_norm: epsilon and momentum.
+        conv_bias: give the convolutions biases as well, as Keras does; the batch's mean
+            takes them away again.
 
     Raises:
         ValueError: an unknown option, or a survival out of its range or without shortcuts.
@@ -78,6 +80,7 @@ class ResidualNetwork(nn.Module):
     survival: float = 1.0
     initializer: Initializer = he
     batch_norm: BatchNorm = BatchNorm(epsilon=1e-5, momentum=0.9)
+    conv_bias: bool = False
 
     def __post_init__(self) -> None:
         """Check the options when the network is described, not when it is traced."""
@@ -126,6 +129,7 @@ class ResidualNetwork(nn.Module):
             survival=survival,
             initializer=self.initializer,
             batch_norm=self.batch_norm,
+            conv_bias=self.conv_bias,
             name=row.name,
         )
 
@@ -139,6 +143,7 @@ class ResidualNetwork(nn.Module):
                         x,
                         initializer=self.initializer,
                         batch_norm=self.batch_norm,
+                        conv_bias=self.conv_bias,
                         train=train,
                     )
                 )

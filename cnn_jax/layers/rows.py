@@ -18,6 +18,7 @@ from cnn_jax.layers.checks import check_images as check_images
 from cnn_jax.layers.checks import check_names as check_names
 from cnn_jax.layers.checks import check_row as check_row
 from cnn_jax.layers.checks import named as named
+from cnn_jax.layers.drop_connect import DropConnect
 from cnn_jax.layers.dropout import Dropout
 from cnn_jax.layers.initializers import gaussian, he
 from cnn_jax.layers.local_contrast_norm import local_contrast_norm
@@ -121,6 +122,17 @@ class Dense:
 
 
 @dataclass(frozen=True)
+class DropConnectDense:
+    """Fully connected layer with dropped weights; see ``layers/drop_connect.py``."""
+
+    name: str
+    features: int
+    keep: float = 0.5
+    bias: float = 0.0
+    deviation: float | None = None
+
+
+@dataclass(frozen=True)
 class Classifier:
     """Fully connected layer from the flattened input to the class scores."""
 
@@ -130,7 +142,7 @@ class Classifier:
 
 
 Sliding = Conv | LocalContrastNorm | MaxPool | AveragePool | SpatialPyramidPool
-Row = Sliding | LocalResponseNorm | Dense | Classifier
+Row = Sliding | LocalResponseNorm | Dense | DropConnectDense | Classifier
 Table = tuple[Row, ...]
 
 
@@ -180,8 +192,6 @@ def apply_row(
         ValueError: the row cannot take an input of this shape.
     """
     check_row(row)
-    act = partial(activate, activation, name=f"{row.name}_activation")
-    pieces = pieces_of(activation)
     if isinstance(row, Sliding) and x.ndim != 4:
         raise ValueError(
             f"{row.name}: it slides over images [N, H, W, C]; its input has shape "
@@ -189,7 +199,8 @@ def apply_row(
         )
     match row:
         case Conv():
-            return act(convolve(row, x, initializer=initializer, pieces=pieces))
+            x = convolve(row, x, initializer=initializer, pieces=pieces_of(activation))
+            return activate(activation, x, name=f"{row.name}_activation")
         case LocalResponseNorm():
             return local_response_norm(x, k=row.k, n=row.n, alpha=row.alpha, beta=row.beta)
         case LocalContrastNorm():
@@ -200,19 +211,39 @@ def apply_row(
             return average_pool(x, row.size, row.stride, row.padding)
         case SpatialPyramidPool():
             return spatial_pyramid_pool(x, row.bins)
-        case Dense():
-            x = act(_dense(row, row.features * pieces, initializer)(flatten(x)))
-            return Dropout(row.dropout, name=f"{row.name}_dropout")(x, train=train)
+        case Dense() | DropConnectDense():
+            return _hidden(row, flatten(x), activation, initializer, train)
         case Classifier():
             return _dense(row, num_classes, initializer)(flatten(x))
     raise TypeError(f"{row!r} is not a row of cnn_jax.layers.rows")
 
 
-def _dense(row: Dense | Classifier, features: int, initializer: Initializer) -> nn.Dense:
+def _hidden(
+    row: Dense | DropConnectDense,
+    x: Features,
+    activation: Activation,
+    initializer: Initializer,
+    train: bool,
+) -> Features:
+    features = row.features * pieces_of(activation)
+    if isinstance(row, DropConnectDense):
+        layer = partial(DropConnect, keep=row.keep, activation=activation)
+        return _dense(row, features, initializer, layer)(x, train=train)
+    x = _dense(row, features, initializer)(x)
+    x = activate(activation, x, name=f"{row.name}_activation")
+    return Dropout(row.dropout, name=f"{row.name}_dropout")(x, train=train)
+
+
+def _dense(
+    row: Dense | DropConnectDense | Classifier,
+    features: int,
+    initializer: Initializer,
+    layer: Callable[..., Any] = nn.Dense,
+) -> Any:
     if row.deviation is not None:
         initializer = partial(gaussian, deviation=row.deviation)
     bias = nn.initializers.constant(row.bias)
-    return nn.Dense(features, kernel_init=initializer, bias_init=bias, name=row.name)
+    return layer(features, kernel_init=initializer, bias_init=bias, name=row.name)
 
 
 def flatten(x: Features) -> Features:

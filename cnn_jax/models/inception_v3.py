@@ -28,7 +28,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cnn_jax.layers.auxiliary_head import AuxiliaryHead
-from cnn_jax.layers.batch_norm_conv import BatchNorm, ConvNorm
+from cnn_jax.layers.batch_norm import BatchNorm
+from cnn_jax.layers.batch_norm_conv import ConvNorm
 from cnn_jax.layers.inception import (
     Branch,
     Branches,

@@ -16,7 +16,8 @@ Departures:
     of every two pixels. The 7 x 7 / 2 convolution is padded by 3 and the 3 x 3 / 2 pool by
     1 on each side, rounding down: 112 and 56 pixels, as Table 1 prints.
     ``stride_in="3x3"`` moves the stride of a bottleneck from its first 1 x 1, as printed,
-    to its 3 x 3 (torch's "v1.5"). Options B and C normalise their projections, as the
+    to its 3 x 3 (torch's "v1.5"). ``conv_bias=True`` gives convolutions biases as well, as
+    Keras does. Options B and C normalise their projections, as the
     released networks do. The classifier's weights start from He et al. 2015 as well.
     Blocks are named conv2_1, conv2_2, ... on CIFAR-10 too, where the paper names none.
     Stochastic depth draws once a block and step for the whole batch, as its paper does: no

@@ -7,7 +7,8 @@ import pytest
 
 from cnn_jax.analysis.layer_table import layer_table
 from cnn_jax.analysis.receptive_field import Place, follow
-from cnn_jax.layers.batch_norm_conv import BatchNorm, ConvNorm
+from cnn_jax.layers.batch_norm import BatchNorm
+from cnn_jax.layers.batch_norm_conv import ConvNorm
 from cnn_jax.layers.inception import InceptionNetwork
 from cnn_jax.layers.residual import BasicBlock, Bottleneck
 from cnn_jax.layers.residual_network import GlobalAveragePool, ResidualNetwork

@@ -9,7 +9,8 @@ import cnn_jax
 from cnn_jax.errors import UserError
 from cnn_jax.layers.activations import Maxout
 from cnn_jax.layers.auxiliary_head import AuxiliaryHead
-from cnn_jax.layers.batch_norm_conv import BatchNorm, ConvNorm, ConvStyle, same_padding
+from cnn_jax.layers.batch_norm import BatchNorm
+from cnn_jax.layers.batch_norm_conv import ConvNorm, ConvStyle, same_padding
 from cnn_jax.layers.editing import replace, resize
 from cnn_jax.layers.inception import (
     DropoutRow,
