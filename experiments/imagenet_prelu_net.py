@@ -4,11 +4,12 @@ What the engine does not offer yet, and what stands here instead:
 
 - the short side of an image is drawn from [256, 512] from the start: 256 always;
 - crops come from the whole image: here from its central square;
-- the rate is 0.01, 0.001 and 0.0001, "switched when the error plateaus", in about 80
-  epochs: switched at two epochs of our choice;
-- weight decay on all parameters but the slopes: here on neither slopes nor biases;
 - the mean image is that of the central crops;
 - evaluation on views of feature maps at several scales: one central crop.
+
+The rate is 0.01, 0.001 and 0.0001, "switched when the error plateaus", in about 80 epochs:
+here after 5 epochs that improve the validation error by no more than 0.1 percentage points
+(the paper prints no such numbers). Weight decay is on all parameters but the slopes.
 """
 
 from cnn_jax import Experiment, create_model
@@ -16,7 +17,8 @@ from cnn_jax.data.augmentation import HorizontalFlip, PcaColourNoise
 from cnn_jax.data.cropping import RandomCrop
 from cnn_jax.data.preprocessing import Normalization
 from cnn_jax.optim.optimizers import Sgd
-from cnn_jax.optim.schedules import StepDecay
+from cnn_jax.optim.plateau import ReduceOnPlateau
+from cnn_jax.optim.regularization import Penalty
 from cnn_jax.training.losses import cross_entropy
 
 EXPERIMENTS = {
@@ -29,8 +31,12 @@ EXPERIMENTS = {
         normalization=Normalization(mean="pixel", deviation="none", white=255),
         augmentation=(RandomCrop(224, 224), HorizontalFlip(), PcaColourNoise(0.1)),
         loss=cross_entropy,
-        optimizer=Sgd(momentum=0.9, weight_decay=5e-4, decay_biases=False),
-        schedule=StepDecay(rate=0.01, factor=0.1, at_epochs=(40, 65)),
+        optimizer=Sgd(
+            momentum=0.9, penalties=(Penalty(l2=5e-4, on=("*/kernel", "*/bias")),)
+        ),
+        schedule=ReduceOnPlateau(
+            rate=0.01, factor=0.1, patience=5, min_improvement=0.001, min_rate=1e-4
+        ),
         epochs=80,
         batch_size=128,
         seed=0,

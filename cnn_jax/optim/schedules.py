@@ -1,12 +1,12 @@
 """Learning rates in the papers' terms: epochs, not steps.
 
 A schedule is a frozen dataclass; ``build`` turns it into a function of the step count as
-optax takes it. Batches may straddle epochs, so steps per epoch is a real number, examples /
-batch size; a mark at epoch e holds from the first step that begins at or after it.
+optax takes it. Here: a rate that stays, one that falls at given epochs, one cycle. In
+``decay.py``: exponential, polynomial and cosine. In ``warmup.py``: a gentle start for any
+of them. In ``plateau.py``: a rate that falls when the validation error stops improving.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -14,8 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-RateFunction = Callable[[Any], Array]
-"""From the step count (0 for the first step) to the learning rate, float32."""
+from cnn_jax.optim.epochs import (
+    RateFunction,
+    check_between,
+    check_positive,
+    first_step,
+    stairs,
+)
 
 
 class Schedule(Protocol):
@@ -45,17 +50,17 @@ class Constant:
     rate: float
 
     def __post_init__(self) -> None:
-        _check_positive("rate", self.rate)
+        check_positive("rate", self.rate)
 
     def build(self, steps_per_epoch: float) -> RateFunction:
         """Return the rate as a function of the step count."""
-        _check_positive("steps_per_epoch", steps_per_epoch)
+        check_positive("steps_per_epoch", steps_per_epoch)
         rate = np.float32(self.rate)
         return lambda step: jnp.full(jnp.shape(step), rate)
 
     def scaled(self, factor: float) -> "Constant":
         """Return itself."""
-        _check_positive("factor", factor)
+        check_positive("factor", factor)
         return self
 
 
@@ -63,7 +68,7 @@ class Constant:
 class StepDecay:
     """Multiply the rate by ``factor`` at each of the given epochs.
 
-    Krizhevsky et al. 2012, Section 5, divide by 10 three times; He et al. 2016 likewise.
+    He et al. 2016, Section 4.2, and Huang et al. 2016, Section 4, divide by 10 twice.
 
     Attributes:
         rate: at the start; positive.
@@ -76,9 +81,8 @@ class StepDecay:
     at_epochs: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_positive("rate", self.rate)
-        if not 0.0 < self.factor < 1.0:
-            raise ValueError(f"factor {self.factor} is not between 0 and 1")
+        check_positive("rate", self.rate)
+        check_between("factor", self.factor, 0, 1)
         if not self.at_epochs:
             raise ValueError("at_epochs is empty; a rate that never changes is Constant")
         previous = 0.0
@@ -91,21 +95,13 @@ class StepDecay:
 
     def build(self, steps_per_epoch: float) -> RateFunction:
         """Return the rate as a function of the step count."""
-        _check_positive("steps_per_epoch", steps_per_epoch)
+        check_positive("steps_per_epoch", steps_per_epoch)
         marks = [first_step(epoch, steps_per_epoch) for epoch in self.at_epochs]
-        powers = range(len(marks) + 1)
-        rates = np.array([self.rate * self.factor**k for k in powers], np.float32)
-
-        def rate(step: Any) -> Array:
-            # Whole numbers are compared, so no rounding moves a mark.
-            passed = sum((jnp.asarray(step) >= mark).astype(jnp.int32) for mark in marks)
-            return jnp.asarray(rates)[passed]
-
-        return rate
+        return stairs(marks, [self.rate * self.factor**k for k in range(len(marks) + 1)])
 
     def scaled(self, factor: float) -> "StepDecay":
         """Return the schedule with every mark at ``factor`` times its epoch."""
-        _check_positive("factor", factor)
+        check_positive("factor", factor)
         return replace(self, at_epochs=tuple(e * factor for e in self.at_epochs))
 
 
@@ -133,19 +129,16 @@ class OneCycle:
     end_divisor: float = 1e4
 
     def __post_init__(self) -> None:
-        _check_positive("peak_rate", self.peak_rate)
-        _check_positive("epochs", self.epochs)
-        if not 0.0 < self.warmup_fraction < 1.0:
-            raise ValueError(
-                f"warmup_fraction {self.warmup_fraction} is not between 0 and 1"
-            )
+        check_positive("peak_rate", self.peak_rate)
+        check_positive("epochs", self.epochs)
+        check_between("warmup_fraction", self.warmup_fraction, 0, 1)
         for name in ("start_divisor", "end_divisor"):
             if not 1.0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} {getattr(self, name)} is not at least 1")
 
     def build(self, steps_per_epoch: float) -> RateFunction:
         """Return the rate as a function of the step count."""
-        _check_positive("steps_per_epoch", steps_per_epoch)
+        check_positive("steps_per_epoch", steps_per_epoch)
         total = self.epochs * steps_per_epoch
         top = self.warmup_fraction * total
         peak = self.peak_rate
@@ -164,24 +157,5 @@ class OneCycle:
 
     def scaled(self, factor: float) -> "OneCycle":
         """Return the cycle over ``factor`` times as many epochs."""
-        _check_positive("factor", factor)
+        check_positive("factor", factor)
         return replace(self, epochs=self.epochs * factor)
-
-
-def first_step(epoch: float, steps_per_epoch: float) -> int:
-    """Return the first step whose index is at least ``epoch * steps_per_epoch``.
-
-    A product that misses a whole number by rounding alone counts as that number: 3 epochs
-    of 100 / 3 steps end after step 99, not after step 100.
-    """
-    exact = epoch * steps_per_epoch
-    nearest = round(exact)
-    # Real marks lie a multiple of 1 / batch size apart, rounding is near 1e-16.
-    if math.isclose(exact, nearest, rel_tol=1e-12):
-        return nearest
-    return math.ceil(exact)
-
-
-def _check_positive(name: str, value: float) -> None:
-    if not 0.0 < value < math.inf:
-        raise ValueError(f"{name} {value} is not a positive number")

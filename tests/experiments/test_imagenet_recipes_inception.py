@@ -4,6 +4,9 @@ import pytest
 from cnn_jax.analysis.compute import count_macs
 from cnn_jax.experiment.program import trace_experiment
 from cnn_jax.layers.tracing import count_parameters, trace_variables
+from cnn_jax.optim.optimizers import RmsProp
+from cnn_jax.optim.regularization import ClipByGlobalNorm
+from cnn_jax.training.losses import LabelSmoothing
 from experiments.imagenet_inception import EXPERIMENTS
 from experiments.inception_auxiliary_heads import STUDY
 
@@ -47,6 +50,24 @@ def _rate(name, epoch):
 )
 def test_the_rate_falls_as_the_paper_says(name, epoch, rate):
     assert _rate(name, epoch) == pytest.approx(rate, rel=1e-6)
+
+
+def test_inception_v3_is_trained_as_section_8_says():
+    experiment = EXPERIMENTS["inception_v3_imagenet"]
+    assert experiment.optimizer == RmsProp(
+        0.9, 1.0, 0.9, 4e-5, decay_biases=False, clip=ClipByGlobalNorm(2.0)
+    )
+    assert experiment.loss == LabelSmoothing(0.1)
+    assert experiment.auxiliary_weight == 0.4
+
+
+def test_googlenet_and_inception_v3_are_evaluated_with_averaged_parameters():
+    averages = {name: type(e.averaging).__name__ for name, e in EXPERIMENTS.items()}
+    assert averages == {
+        "googlenet_imagenet": "PolyakAverage",
+        "bn_inception_imagenet": "NoneType",
+        "inception_v3_imagenet": "ExponentialAverage",
+    }
 
 
 def test_the_lengths_are_the_steps_that_the_sources_print():

@@ -1,12 +1,14 @@
 """The recipes and studies of the residual family."""
 
 import jax
+import numpy as np
 import pytest
 
 from cnn_jax.analysis.compute import count_macs
 from cnn_jax.experiment.program import trace_experiment
 from cnn_jax.layers.tracing import count_parameters, trace_variables
 from cnn_jax.optim.optimizers import Sgd
+from cnn_jax.optim.plateau import plateau_of
 from experiments import (
     cifar_resnet,
     imagenet_resnet,
@@ -59,14 +61,21 @@ def test_the_rate_falls_after_32000_and_48000_of_64000_steps():
         assert (experiment.batch_size, experiment.train_examples) == (128, None)
 
 
+@pytest.mark.parametrize("name", ["resnet110_cifar10", "resnet1202_cifar10"])
+def test_the_deepest_begin_with_400_steps_at_a_tenth(name):
+    rate = RECIPES[name].schedule.build(45_000 / 128)
+    steps = np.array([0, 399, 400, 31_999, 32_000, 48_000])
+    assert rate(steps).tolist() == pytest.approx([0.01, 0.01, 0.1, 0.1, 0.01, 0.001])
+
+
 def test_imagenet_recipes_have_the_papers_numbers():
     for name in imagenet_resnet.EXPERIMENTS:
         experiment = RECIPES[name]
         steps = experiment.epochs * 1_281_167 / experiment.batch_size
         assert steps == pytest.approx(600_000)
         assert experiment.batch_size == 256
-        assert experiment.schedule.rate == 0.1
-        assert len(experiment.schedule.at_epochs) == 3
+        assert (experiment.schedule.rate, experiment.schedule.factor) == (0.1, 0.1)
+        assert plateau_of(experiment.schedule) is experiment.schedule
         assert experiment.optimizer == Sgd(momentum=0.9, weight_decay=1e-4)
         assert experiment.image_shape == (256, 256, 3)
 

@@ -3,6 +3,7 @@
 import math
 
 import jax
+import numpy as np
 import pytest
 
 from cnn_jax.analysis.compute import count_macs
@@ -10,11 +11,20 @@ from cnn_jax.data.augmentation import HorizontalFlip, PcaColourNoise
 from cnn_jax.data.cropping import RandomCrop
 from cnn_jax.experiment.program import trace_experiment
 from cnn_jax.layers.rows import Conv, Dense
-from cnn_jax.layers.tracing import count_parameters, trace_output
+from cnn_jax.layers.tracing import count_parameters, trace_output, trace_variables
 from cnn_jax.models.vgg import MODELS as VGG
 from cnn_jax.models.vgg import TABLES
 from cnn_jax.models.zfnet import MODELS as ZFNET
-from experiments import imagenet_overfeat, imagenet_prelu_net, imagenet_vgg, imagenet_zfnet
+from cnn_jax.optim.optimizers import Sgd
+from cnn_jax.optim.parameter_names import chosen
+from cnn_jax.optim.plateau import plateau_of
+from experiments import (
+    alexnet_baselines,
+    imagenet_overfeat,
+    imagenet_prelu_net,
+    imagenet_vgg,
+    imagenet_zfnet,
+)
 from experiments.vgg_depth import STUDY as DEPTH
 from experiments.zfnet_widths import STUDY as WIDTHS
 
@@ -25,14 +35,14 @@ RECIPES = {
     **imagenet_prelu_net.EXPERIMENTS,
 }
 
-# As printed: batch, first rate, factor, changes of the rate, epochs, momentum, decay,
-# crop, whether colours change. ZF: Section 3. OverFeat: Section 3.1. VGG: Section 3.1.
-# He et al.: Section 3; the epochs of OverFeat are ours.
-ZF = (128, 0.01, 0.1, 3, 70, 0.9, 0.0, 224, False)
-FAST = (128, 0.05, 0.5, 5, 90, 0.6, 1e-5, 231, False)
-ACCURATE = (128, 0.05, 0.5, 5, 90, 0.6, 1e-5, 221, False)
-SIMONYAN = (256, 0.01, 0.1, 3, 74, 0.9, 5e-4, 224, True)
-HE = (128, 0.01, 0.1, 2, 80, 0.9, 5e-4, 224, True)
+# As printed: batch, first rate, factor, epochs, momentum, decay, crop, whether colours
+# change. ZF: Section 3. OverFeat: Section 3.1. VGG: Section 3.1. He et al.: Section 3; the
+# epochs of OverFeat are ours.
+ZF = (128, 0.01, 0.1, 70, 0.9, 0.0, 224, False)
+FAST = (128, 0.05, 0.5, 90, 0.6, 1e-5, 231, False)
+ACCURATE = (128, 0.05, 0.5, 90, 0.6, 1e-5, 221, False)
+SIMONYAN = (256, 0.01, 0.1, 74, 0.9, 5e-4, 224, True)
+HE = (128, 0.01, 0.1, 80, 0.9, 5e-4, 224, True)
 # Parameters as in the tests of the networks.
 PRINTED = {
     "zfnet_imagenet": (ZF, 62_357_608),
@@ -67,21 +77,65 @@ def test_a_recipe_has_the_printed_numbers_and_traces(name):
         experiment.batch_size,
         experiment.schedule.rate,
         experiment.schedule.factor,
-        len(experiment.schedule.at_epochs),
         experiment.epochs,
         experiment.optimizer.momentum,
-        experiment.optimizer.weight_decay,
+        experiment.optimizer.weight_decay
+        + sum(penalty.l2 for penalty in experiment.optimizer.penalties),
     )
     assert experiment.dataset == "imagenet2012"
-    assert experiment.schedule.at_epochs[-1] < experiment.epochs
 
     params = trace_experiment(experiment).params
     assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params)) == parameters
 
 
-def test_the_slopes_of_prelu_nets_do_not_decay():
-    for experiment in imagenet_prelu_net.EXPERIMENTS.values():
-        assert experiment.optimizer.decay_biases is False
+def _lowest_rate(schedule):
+    """Return the rate after twenty epochs without an improvement."""
+    state = schedule.initial_state()
+    for _ in range(20):
+        state = schedule.update(state, np.float32(0.5))
+    return schedule.rate * float(state.scale)
+
+
+def test_the_rate_falls_when_the_validation_error_says_so_and_as_often_as_printed():
+    vgg = imagenet_vgg.EXPERIMENTS["vgg_d_imagenet"].schedule
+    assert _lowest_rate(vgg) == pytest.approx(1e-5)  # "decreased 3 times"
+    prelu = imagenet_prelu_net.EXPERIMENTS["prelu_net_a_imagenet"].schedule
+    assert _lowest_rate(prelu) == pytest.approx(1e-4)  # "1e-2, 1e-3, and 1e-4"
+    alexnet = alexnet_baselines.SETTINGS["imagenet2012"].schedule
+    assert _lowest_rate(alexnet) == pytest.approx(1e-5)  # "reduced three times"
+    assert plateau_of(imagenet_zfnet.EXPERIMENTS["zfnet_imagenet"].schedule)
+
+
+def test_the_rate_of_overfeat_halves_at_the_printed_epochs():
+    for experiment in imagenet_overfeat.EXPERIMENTS.values():
+        assert experiment.schedule.at_epochs == (30, 50, 60, 70, 80)
+
+
+def test_all_but_the_slopes_of_prelu_nets_decay():
+    experiment = imagenet_prelu_net.EXPERIMENTS["prelu_net_a_imagenet"]
+    (penalty,) = experiment.optimizer.penalties
+    params = trace_variables(experiment.model)["params"]
+    decays = jax.tree_util.tree_leaves_with_path(chosen(params, penalty.on))
+    assert {(path[-1].key, value) for path, value in decays} == {
+        ("kernel", True),
+        ("bias", True),
+        ("slope", False),
+    }
+
+
+def test_the_filters_of_zfnet_are_bounded_and_nothing_else():
+    experiment = imagenet_zfnet.EXPERIMENTS["zfnet_imagenet"]
+    bound = experiment.optimizer.max_norm
+    assert (bound.limit, bound.root_mean_square) == (0.1, True)
+    params = trace_variables(experiment.model)["params"]
+    on = chosen(params, bound.on)
+    bounded = {name for name in params if on[name]["kernel"]}
+    assert bounded == {"conv1", "conv2", "conv3", "conv4", "conv5"}
+
+
+def test_alexnet_steps_as_its_paper_prints():
+    imagenet = alexnet_baselines.SETTINGS["imagenet2012"]
+    assert imagenet.optimizer == Sgd(0.9, 0.0005, rate_inside=True)
 
 
 def test_370_000_steps_are_vggs_74_epochs():

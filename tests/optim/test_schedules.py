@@ -6,7 +6,12 @@ import numpy as np
 import optax
 import pytest
 
-from cnn_jax.optim.schedules import Constant, OneCycle, StepDecay, first_step
+from cnn_jax.codec import decode, encode
+from cnn_jax.optim.decay import Cosine, Exponential, Polynomial
+from cnn_jax.optim.epochs import first_step
+from cnn_jax.optim.plateau import ReduceOnPlateau
+from cnn_jax.optim.schedules import Constant, OneCycle, StepDecay
+from cnn_jax.optim.warmup import Warmup
 
 
 def test_constant_is_the_rate_at_every_step():
@@ -84,28 +89,64 @@ def test_one_cycle_scales_to_the_length_of_the_run():
     long, short = OneCycle(0.1, 30), OneCycle(0.1, 30).scaled(0.1)
     assert short.epochs == pytest.approx(3)
     steps = jnp.arange(0, 3000, 100)
-    np.testing.assert_allclose(
-        short.build(100.0)(steps / 10), long.build(100.0)(steps), atol=2e-8
-    )
+    few, many = jax.jit(short.build(100.0)), jax.jit(long.build(100.0))
+    np.testing.assert_allclose(few(steps // 10), many(steps), atol=2e-8)
 
 
-@pytest.mark.parametrize(
-    "schedule", [Constant(0.1), StepDecay(0.1, at_epochs=(1, 2)), OneCycle(0.1, 3)]
-)
-def test_schedules_trace_once_and_give_float32_for_any_step(schedule):
+EVERY_SCHEDULE = [
+    Constant(0.1),
+    StepDecay(0.1, at_epochs=(1, 2)),
+    OneCycle(0.1, 3),
+    Exponential(0.1, 0.9, 2),
+    Exponential(0.1, 0.9, 2, staircase=False),
+    Polynomial(0.1, 3, power=0.5),
+    Cosine(0.1, 3, final_rate=0.01),
+    Warmup(Cosine(0.1, 3), 0.7),
+    Warmup(StepDecay(0.1, at_epochs=(1, 2)), 0.7, shape="constant"),
+    ReduceOnPlateau(0.1),
+]
+
+
+def every_rate(step, steps_per_epoch=10.0, stretch=1.0):
+    """Return the rates of all of them at that step, in one program."""
+    return [s.scaled(stretch).build(steps_per_epoch)(step) for s in EVERY_SCHEDULE]
+
+
+def test_schedules_trace_once_and_give_float32_for_any_step():
     traces = []
-    rate = schedule.build(10.0)
 
     @jax.jit
     def traced(step):
         traces.append(step)
-        return rate(step)
+        return every_rate(step)
 
-    for step in (0, 5, 19, 20, 29, 31):
-        value = traced(jnp.int32(step))
-        assert (value.dtype, value.shape) == (jnp.float32, ())
-        assert value == pytest.approx(float(rate(step)), rel=1e-5)  # fused or not
+    steps = (0, 5, 6, 7, 19, 20, 29, 31)
+    together = jax.jit(every_rate)(np.int32(steps))
+    for place, step in enumerate(steps):
+        for rate, rates in zip(traced(jnp.int32(step)), together, strict=True):
+            assert (rate.dtype, rate.shape) == (jnp.float32, ())
+            assert rate == pytest.approx(float(rates[place]), rel=1e-5)  # fused or not
     assert len(traces) == 1
+
+
+def test_rates_stay_float32_where_64_bits_are_allowed():
+    with jax.enable_x64(True):
+        rates = jax.eval_shape(every_rate, jax.ShapeDtypeStruct((), np.int32))
+    assert {(rate.dtype, rate.shape) for rate in rates} == {(np.dtype("float32"), ())}
+
+
+def test_a_stretched_schedule_has_the_same_rates_at_the_same_part_of_the_run():
+    # 3 epochs of 32 steps, or half as many epochs of twice as many
+    whole, half = jax.jit(
+        lambda step: (every_rate(step, 32.0), every_rate(step, 64.0, stretch=0.5))
+    )(np.arange(110))
+    for schedule, one, other in zip(EVERY_SCHEDULE, whole, half, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, err_msg=f"{schedule}")  # float32
+
+
+@pytest.mark.parametrize("schedule", EVERY_SCHEDULE)
+def test_a_schedule_is_read_back_as_written(schedule):
+    assert decode(encode(schedule)) == schedule
 
 
 @pytest.mark.parametrize(
@@ -124,6 +165,15 @@ def test_schedules_trace_once_and_give_float32_for_any_step(schedule):
         (lambda: OneCycle(0.1, 1, start_divisor=0.5), "start_divisor 0.5"),
         (lambda: OneCycle(0.1, 1).scaled(0), "factor 0"),
         (lambda: Constant(0.1).build(0), "steps_per_epoch 0"),
+        (lambda: Exponential(0.1, 1.0), "factor 1.0 is not between 0 and 1"),
+        (lambda: Exponential(0.1, 0.9, 0.0), "every_epochs 0.0"),
+        (lambda: Exponential(0.1, 0.9999), r"factor 0.9999 makes 8\d\d,\d\d\d stairs"),
+        (lambda: Polynomial(0.1, 0), "epochs 0"),
+        (lambda: Polynomial(0.1, 1, power=0.0), "power 0.0"),
+        (lambda: Polynomial(0.1, 1, final_rate=0.1), "final_rate 0.1 is not .* below 0.1"),
+        (lambda: Cosine(0.0, 1), "rate 0.0"),
+        (lambda: Cosine(0.1, 1, final_rate=-0.1), "final_rate -0.1"),
+        (lambda: Cosine(0.1, math.inf), "epochs inf"),
     ],
 )
 def test_bad_numbers_are_refused_when_declared(make, says):
