@@ -44,7 +44,7 @@ def measure(
     real = mask > 0
     right = (jnp.argmax(logits, -1) == labels) & jnp.isfinite(logits).all(-1)
     return Metrics(
-        jnp.sum(jnp.where(real, losses, 0.0)),
+        jnp.sum(jnp.where(real, losses, 0.0), dtype=jnp.float32),
         jnp.sum(real & ~right, dtype=jnp.int32),
         jnp.sum(real, dtype=jnp.int32),
     )
