@@ -17,6 +17,9 @@ READ_EVERY_SECONDS = 0.25
 """How often the loop looks at a loss; looking more often would make the device wait."""
 
 
+DIVERGED = "the loss is not finite"
+
+
 class CompiledSteps(NamedTuple):
     """The compiled training steps of one program.
 
@@ -75,19 +78,35 @@ class Hooks:
     """What the loop does besides training.
 
     Attributes:
+        positions: training examples of a step, int32 [pieces, rows].
+        place_positions: puts those of one dispatch on the devices.
+        place: puts anything else there, whole.
         validate: error on the validation split.
+        next_plateau: (plateau state, validation error) -> plateau state, once an epoch;
+            None where the learning rate does not depend on the error.
         log: stores the row of an epoch.
-        save: writes a checkpoint, returns when it is complete.
+        save: starts writing a checkpoint; with the validation error at the end of an epoch.
         executed: counts steps.
-        rate: learning rate of a step, for the log.
+        rate: scheduled learning rate of a step, for the log.
+        stop: why to stop here, None to go on.
+        agree: makes one reason to leave of those of all processes; asked by all at the
+            same steps.
+        agree_every: dispatches between two such questions.
         checkpoint_seconds: longest time between two checkpoints.
     """
 
+    positions: Callable[[int], np.ndarray]
+    place_positions: Callable[[np.ndarray], Any]
+    place: Callable[[Any], Any]
     validate: Callable[[TrainState], Summary]
+    next_plateau: Callable[[Any, float], Any] | None = None
     log: Callable[[Mapping[str, Any]], None]
-    save: Callable[[TrainState], None]
+    save: Callable[[TrainState, float | None], None]
     executed: Callable[[int], None]
     rate: Callable[[int], float]
+    stop: Callable[[], str | None] = lambda: None
+    agree: Callable[[str | None], str | None] = lambda reason: reason
+    agree_every: int = 1
     checkpoint_seconds: float = 60.0
 
 
@@ -118,39 +137,38 @@ def fit(
     state: TrainState,
     steps: CompiledSteps,
     data: TrainData,
-    positions: Callable[[int], Any],
     plan: Plan,
     hooks: Hooks,
     progress: Progress,
-) -> TrainState:
-    """Train from ``state.step`` to the end of the plan, or to the first loss that is NaN.
+) -> tuple[TrainState, str | None]:
+    """Train from ``state.step`` to the end of the plan.
 
-    Metrics are read one dispatch late, so that the device never waits for the host.
+    Stops early at the first loss that is not finite, or when ``hooks.stop`` says so; then
+    a checkpoint is saved first. The host keeps one dispatch ahead and reads metrics one
+    dispatch late, so that the device never waits for it.
 
     Args:
         state: where to start; its memory is given away.
         steps: compiled training steps.
         data: the training split on the device.
-        positions: training examples of a step, int32 [batch].
         plan: when to stop, validate and log.
         hooks: what to do then.
         progress: shows it.
 
     Returns:
-        The last state; ``diverged_at`` tells whether the loss stopped being finite.
+        The last state, whose ``diverged_at`` tells whether the loss stopped being finite;
+        and why training stopped before its time, if it was asked to.
     """
     step = int(state.step)
     pending: Metrics | None = None
-    watch, first = _Stopwatch(), True
+    watch, first, dispatches = _Stopwatch(), True, 0
     looked = saved = time.perf_counter()
+    diverged = False
     while step < plan.total_steps:
         count = plan.dispatch(step, steps.per_dispatch)
-        if count == 1:
-            state, metrics = steps.one(state, data, positions(step))
-        else:
-            rows: Any = np.stack([positions(step + i) for i in range(count)])
-            state, metrics = steps.several(state, data, rows)
+        state, metrics = _dispatch(state, steps, data, hooks, step, count)
         step += count
+        dispatches += 1
         hooks.executed(count)
         if first:  # the first dispatch compiled
             jax.block_until_ready(metrics)
@@ -159,38 +177,86 @@ def fit(
             first = False
         else:
             watch.count(count * plan.batch_size)
-        now = time.perf_counter()
-        if pending is not None and now - looked > READ_EVERY_SECONDS:
-            looked = now
-            loss = summarize(pending).loss  # waits for the dispatch before this one
-            watch.count(0)
-            progress.step(step, plan.epoch(step), loss, watch.rate())
-            if not np.isfinite(loss):
-                return state
+        if pending is not None:
+            # Two dispatches keep the device busy; a stop or a save waits for no more.
+            jax.block_until_ready(pending)
+            if _since(looked) > READ_EVERY_SECONDS:
+                looked = time.perf_counter()
+                loss = summarize(pending).loss  # of the dispatch before this one
+                watch.count(0)
+                progress.step(step, plan.epoch(step), loss, watch.rate())
+                diverged = diverged or not np.isfinite(loss)
         pending = metrics
-        ended = step in plan.epoch_ends
-        if ended:
+        row: dict[str, Any] = {}
+        if step in plan.epoch_ends:
             totals = summarize(state.totals)  # waits for the device
             watch.count(0)
             if int(state.diverged_at) >= 0:
-                return state
-            state = state._replace(totals=zero_metrics())
-            validation = hooks.validate(state)
-            row = {
-                "step": step,
-                "epoch": round(plan.epoch(step), 4),
-                "train_loss": totals.loss,
-                "train_error": totals.error,
-                "validation_loss": validation.loss,
-                "validation_error": validation.error,
-                "rate": hooks.rate(step - 1),
-                "images_per_second": round(watch.rate(), 1),
-            }
+                return state, None
+            state, row = _end_epoch(state, step, totals, plan, hooks)
+            row["images_per_second"] = round(watch.rate(), 1)
             hooks.log(row)
             progress.epoch(row)
             watch = _Stopwatch()
-        if ended or now - saved > hooks.checkpoint_seconds:
-            hooks.save(state)
+        over = step == plan.total_steps
+        reason = None if over else _reason_to_leave(hooks, dispatches, diverged)
+        if reason == DIVERGED:
+            return state, None
+        # Half the interval: a kill may find the newest checkpoint half written.
+        if row or reason or _since(saved) > hooks.checkpoint_seconds / 2:
+            hooks.save(state, row.get("validation_error"))
             saved = time.perf_counter()
             watch.skip()
-    return state
+        if reason:
+            return state, reason
+    return state, None
+
+
+def _reason_to_leave(hooks: Hooks, dispatches: int, diverged: bool) -> str | None:
+    """Return why to leave before the end; the same in every process."""
+    if dispatches % hooks.agree_every:
+        return None
+    return hooks.agree(DIVERGED if diverged else hooks.stop())
+
+
+def _since(moment: float) -> float:
+    return time.perf_counter() - moment
+
+
+def _dispatch(
+    state: TrainState,
+    steps: CompiledSteps,
+    data: TrainData,
+    hooks: Hooks,
+    step: int,
+    count: int,
+) -> tuple[TrainState, Metrics]:
+    if count == 1:
+        rows = hooks.place_positions(hooks.positions(step))
+        return steps.one(state, data, rows)
+    rows = hooks.place_positions(
+        np.stack([hooks.positions(step + i) for i in range(count)])
+    )
+    return steps.several(state, data, rows)
+
+
+def _end_epoch(
+    state: TrainState, step: int, totals: Summary, plan: Plan, hooks: Hooks
+) -> tuple[TrainState, dict[str, Any]]:
+    """Validate; return the state that goes on, and the row to log."""
+    scale = float(state.plateau.scale) if state.plateau else 1.0
+    state = state._replace(totals=hooks.place(zero_metrics()))
+    validation = hooks.validate(state)
+    if hooks.next_plateau is not None:
+        plateau = hooks.next_plateau(state.plateau, validation.error)
+        state = state._replace(plateau=hooks.place(plateau))
+    row = {
+        "step": step,
+        "epoch": round(plan.epoch(step), 4),
+        "train_loss": totals.loss,
+        "train_error": totals.error,
+        "validation_loss": validation.loss,
+        "validation_error": validation.error,
+        "rate": hooks.rate(step - 1) * scale,
+    }
+    return state, row
