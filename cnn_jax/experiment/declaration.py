@@ -7,19 +7,47 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from cnn_jax.codec import digest, encode
 from cnn_jax.data.augmentation import Augmentation
 from cnn_jax.data.preprocessing import Normalization
 from cnn_jax.errors import UserError
-from cnn_jax.optim.optimizers import Sgd
+from cnn_jax.experiment.start import StartFrom
+from cnn_jax.optim.optimizers import Optimizer
 from cnn_jax.optim.schedules import Schedule
+from cnn_jax.training.averaging import Averaging
 from cnn_jax.training.losses import Loss, cross_entropy
+from cnn_jax.training.parallel import Strategy
 from cnn_jax.training.progress import Kind
 from cnn_jax.types import ImageShape
 
 CHANNEL_MEAN_AND_DEVIATION = Normalization()
+
+Precision = Literal["f32", "bf16", "f64"]
+
+
+@dataclass(frozen=True)
+class GhostBatch:
+    """Batch normalisation over consecutive parts of the batch: Hoffer et al. 2017.
+
+    Attributes:
+        rows: examples that are normalised together; they divide the batch.
+    """
+
+    rows: int
+
+    def __post_init__(self) -> None:
+        _at_least("ghost batch rows", self.rows, 1)
+
+
+BatchNormOver = Literal["global", "per_replica"] | GhostBatch
+"""Which examples batch normalisation takes together in training.
+
+``global``: the whole batch, whatever the number of devices or pieces. ``per_replica``:
+those of one device (of one piece, where gradients are accumulated), as most frameworks do:
+the numbers depend on how many devices there are. ``GhostBatch``: parts of a stated size.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +72,22 @@ class Experiment:
         auxiliary_weight: of the loss of each auxiliary head, where the network has any.
         optimizer: update rule and weight decay.
         schedule: learning rate, in epochs.
+        averaging: what is evaluated is an average of the parameters over the steps; None
+            for the parameters themselves.
+        batch_norm: which examples are normalised together.
+        accumulation: pieces that a batch is taken in, one after the other, to save memory;
+            the step is that of the whole batch. A CPU saves little by it, because its
+            pieces are laid out in one program. Batch normalisation over the ``global``
+            batch needs all pieces side by side: then the batch goes through at once, and
+            activations between normalisations are computed twice instead of kept (where
+            the compiler doesn't undo it; XLA's for CPUs does).
+        precision: ``bf16`` computes in bfloat16, while parameters, statistics, loss and
+            evaluation stay float32; ``f64`` is double throughout, for checks, and needs
+            ``JAX_ENABLE_X64=1``.
+        start_from: trained weights to begin with, instead of drawn ones.
+        freeze: patterns of the parameters that stay as they are (``"conv*"``,
+            ``"conv1/kernel"``); a batch normalisation all of whose parameters stay also
+            keeps its running statistics.
         epochs: passes over the training split.
         batch_size: examples a step, over all devices.
         seed: of initial weights, order, augmentation and dropout.
@@ -62,8 +106,14 @@ class Experiment:
     augmentation: tuple[Augmentation, ...] = ()
     loss: Loss = cross_entropy
     auxiliary_weight: float = 0.0
-    optimizer: Sgd
+    optimizer: Optimizer
     schedule: Schedule
+    averaging: Averaging | None = None
+    batch_norm: BatchNormOver = "global"
+    accumulation: int = 1
+    precision: Precision = "f32"
+    start_from: StartFrom | None = None
+    freeze: tuple[str, ...] = ()
     epochs: float
     batch_size: int
     seed: int = 0
@@ -71,6 +121,19 @@ class Experiment:
     def __post_init__(self) -> None:
         _at_least("epochs", self.epochs, 0, strict=True)
         _at_least("batch size", self.batch_size, 1)
+        _at_least("accumulation", self.accumulation, 1)
+        if self.precision not in get_args(Precision):
+            raise UserError(
+                f"precision {self.precision!r} is not one of "
+                f"{', '.join(get_args(Precision))}"
+            )
+        if not isinstance(self.batch_norm, GhostBatch) and self.batch_norm not in (
+            "global",
+            "per_replica",
+        ):
+            raise UserError(
+                f"batch_norm {self.batch_norm!r} is not global, per_replica or a GhostBatch"
+            )
         if self.train_examples is not None:
             _at_least("train_examples", self.train_examples, 1)
         if not 0 <= self.seed < 2**32 - 1:
@@ -95,14 +158,24 @@ class Where:
 
     Attributes:
         data_dir: where the dataset lies; None for one that comes with the package.
+        devices: how many to spread each batch over; None for one, or for all where
+            several processes work together.
+        parallel: ``jit`` or ``pmap``.
         progress: ``auto``, ``live``, ``plain`` or ``none``.
         checkpoint_seconds: longest time between two checkpoints; there is always one at
             the end of an epoch.
+        stop_after: steps after which to save and stop, over all runs of this command;
+            None to train to the end.
+        time_limit: seconds after which to save and stop; None to train to the end.
     """
 
     data_dir: Path | None = None
+    devices: int | None = None
+    parallel: Strategy = "jit"
     progress: Kind = "auto"
     checkpoint_seconds: float = 60.0
+    stop_after: int | None = None
+    time_limit: float | None = None
 
 
 def encode_experiment(experiment: Experiment) -> dict[str, Any]:
@@ -115,28 +188,54 @@ def encode_experiment(experiment: Experiment) -> dict[str, Any]:
     return data
 
 
-def identity(experiment: Experiment, fingerprint: str) -> str:
+def identity(
+    experiment: Experiment,
+    fingerprint: str,
+    *,
+    started_from: str | None = None,
+    replicas: int | None = None,
+) -> str:
     """Return the SHA-256 (hex) of all that changes the numbers of a run.
 
     Args:
         experiment: its question and source do not count.
         fingerprint: of the dataset's content.
+        started_from: digest of the weights it begins with, if it does.
+        replicas: number of devices, where the numbers depend on it.
     """
-    return digest({"experiment": identity_fields(experiment), "dataset": fingerprint})
+    told: dict[str, Any] = {
+        "experiment": identity_fields(experiment),
+        "dataset": fingerprint,
+    }
+    if started_from is not None:
+        told["started_from"] = started_from
+    if replicas is not None:
+        told["replicas"] = replicas
+    return digest(told)
 
 
 def identity_fields(experiment: Experiment) -> dict[str, Any]:
-    """Return the experiment as JSON data without its question and source."""
+    """Return the experiment as JSON data without question, source and places."""
     fields = dict(encode_experiment(experiment)["fields"])
     del fields["question"], fields["source"]
+    if fields["start_from"] is not None:  # its content counts, not where it lies
+        start = dict(fields["start_from"]["fields"])
+        del start["path"]
+        fields["start_from"] = start
     return fields
 
 
 def with_epochs(experiment: Experiment, epochs: float) -> Experiment:
     """Return the experiment with another length, its schedule stretched in proportion."""
     _at_least("epochs", epochs, 0, strict=True)
-    schedule = experiment.schedule.scaled(epochs / experiment.epochs)
-    return dataclasses.replace(experiment, epochs=epochs, schedule=schedule)
+    factor = epochs / experiment.epochs
+    averaging = experiment.averaging
+    return dataclasses.replace(
+        experiment,
+        epochs=epochs,
+        schedule=experiment.schedule.scaled(factor),
+        averaging=averaging and averaging.scaled(factor),
+    )
 
 
 def on_dataset(

@@ -1,7 +1,7 @@
 """``load_run``: the trained network of a run directory."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -10,11 +10,12 @@ from cnn_jax.codec import decode
 from cnn_jax.data.preprocessing import Preprocessing
 from cnn_jax.errors import UserError
 from cnn_jax.experiment.declaration import Experiment
-from cnn_jax.experiment.program import pure_steps
+from cnn_jax.experiment.finished import finished_run
+from cnn_jax.experiment.recipe import pure_steps
 from cnn_jax.experiment.source_files import load_user_file
 from cnn_jax.training.checkpoint import open_checkpoints
-from cnn_jax.training.run_directory import read_json
-from cnn_jax.training.state import init_state
+from cnn_jax.training.parallel import place
+from cnn_jax.training.state import evaluated_variables
 from cnn_jax.types import Variables
 
 
@@ -23,7 +24,8 @@ class LoadedRun(NamedTuple):
 
     Attributes:
         model: the module.
-        variables: its parameters and batch statistics after the last step.
+        variables: its parameters and batch statistics after the last step; their average
+            where the experiment has one.
         preprocessing: what ``data.preprocessing.apply_preprocessing`` does to pixels.
         experiment: what was run.
     """
@@ -34,44 +36,43 @@ class LoadedRun(NamedTuple):
     experiment: Experiment
 
 
-def load_run(directory: Path | str) -> LoadedRun:
+def load_run(
+    directory: Path | str, checkpoint: Literal["last", "best"] = "last"
+) -> LoadedRun:
     """Return the network that was trained in ``directory``.
 
     A run of a user's study file loads the copy of it that lies in the study's directory.
 
     Args:
         directory: of one run (a study's holds one for each arm and seed).
+        checkpoint: ``last`` for the network whose errors the run reports; ``best`` for the
+            one with the smallest validation error at the end of an epoch.
 
     Raises:
         UserError: not a run directory, a run that is not finished or diverged, no readable
             checkpoint, or an experiment that names code from elsewhere.
     """
     directory = Path(directory)
-    manifest = read_json(directory / "manifest.json")
-    if manifest is None or manifest.get("kind") != "run":
-        raise UserError(f"{directory} is not a run directory: it has no manifest of a run")
-    result = read_json(directory / "result.json")
-    if result is None or result["status"] != "finished":
-        status = "not finished" if result is None else result["status"]
-        raise UserError(f"the run in {directory} is {status}")
+    manifest, result = finished_run(directory)
     modules = []
     if manifest.get("study_file"):
         modules.append(load_user_file(directory.parent / manifest["study_file"]).__name__)
     experiment: Experiment = decode(manifest["experiment"], modules)
-    optimizer, *_ = pure_steps(experiment, experiment.batch_size)
-    like = jax.eval_shape(
-        lambda seed: init_state(experiment.model, optimizer, seed), np.uint32(0)
-    )
+    init = pure_steps(experiment, experiment.batch_size).init
+    like = jax.eval_shape(init, np.uint32(0), {})
     with open_checkpoints(directory / "checkpoints", read_only=True) as checkpoints:
-        state, problems = checkpoints.restore(like)
-    if state is None or int(state.step) != result["steps"]:
+        state, problems = checkpoints.restore(
+            like, "best" if checkpoint == "best" else None
+        )
+    wanted = checkpoint == "best" or (state and int(state.step) == result["steps"])
+    if state is None or not wanted:
         raise UserError(
             f"{directory} has no readable checkpoint of its last step"
             + "".join(f"; {p}" for p in problems)
         )
     with np.load(directory / "preprocessing.npz") as arrays:
         preprocessing = Preprocessing(**{name: arrays[name] for name in arrays.files})
-    variables: Variables = {"params": state.params, "batch_stats": state.batch_stats}
+    variables = place(evaluated_variables(state))
     if not state.batch_stats:
         del variables["batch_stats"]
     return LoadedRun(experiment.model, variables, preprocessing, experiment)

@@ -2,52 +2,36 @@
 
 import dataclasses
 import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax.data.augmentation import augment_batch, fit_augmentations
+from cnn_jax.data.augmentation import fit_augmentations
 from cnn_jax.data.cropping import centre_crop
 from cnn_jax.data.dataset import Dataset, Split, Splits
 from cnn_jax.data.datasets import DATASETS, open_dataset
 from cnn_jax.data.order import check_batch, steps_at_epoch
-from cnn_jax.data.preprocessing import Preprocessing, apply_preprocessing, to_unit_range
 from cnn_jax.data.subsets import check_labels, subset
 from cnn_jax.errors import UserError
 from cnn_jax.experiment.declaration import Experiment, Where
+from cnn_jax.experiment.recipe import Facts, pure_steps
 from cnn_jax.registry import lookup
+from cnn_jax.training.interruption import Interruption, StopConditions
 from cnn_jax.training.loop import CompiledSteps, Plan
-from cnn_jax.training.metrics import Summary, merge, summarize, zero_metrics
-from cnn_jax.training.parallel import compile_step, place, steps_per_dispatch
-from cnn_jax.training.state import TrainState, init_state
-from cnn_jax.training.steps import (
-    EvalStep,
-    TrainData,
-    TrainStep,
-    make_eval_step,
-    make_train_step,
-    several_steps,
-)
-from cnn_jax.types import Batch, Images, Key, Pixels
+from cnn_jax.training.metrics import Summary, merge, summarize
+from cnn_jax.training.parallel import Devices, choose_devices, fetch, steps_per_dispatch
+from cnn_jax.training.state import TrainState, evaluated_variables
+from cnn_jax.training.steps import EvalStep, TrainData, several_steps
+from cnn_jax.types import Batch
 
 EVAL_BATCH = 500
-
-
-class Facts(NamedTuple):
-    """What was learned from the training images before training.
-
-    Attributes:
-        preprocessing: mean and deviation.
-        augmentation: one tree of arrays for each augmentation.
-    """
-
-    preprocessing: Preprocessing
-    augmentation: tuple[Any, ...]
 
 
 class PlacedData(NamedTuple):
@@ -66,11 +50,13 @@ class Program:
     """The compiled functions of one experiment; the seed is an argument.
 
     Attributes:
-        init: seed -> state before the first step.
+        init: (seed, given variables) -> state before the first step.
         steps: the training steps.
         evaluate: one padded batch.
         plan: steps of each epoch.
         schedule: step -> learning rate.
+        devices: that it runs on.
+        pieces: that a step takes its batch in.
     """
 
     init: Any
@@ -78,77 +64,49 @@ class Program:
     evaluate: EvalStep
     plan: Plan
     schedule: Any
+    devices: Devices
+    pieces: int
 
 
-def pure_steps(
-    experiment: Experiment, examples: int
-) -> tuple[Any, TrainStep, EvalStep, Any]:
-    """Return (optimizer, training step, evaluation step, schedule), not compiled.
-
-    Args:
-        experiment: its seed is not used.
-        examples: size of the training split, which gives epochs their length.
-    """
-    shape = experiment.model.input_shape
-    schedule = experiment.schedule.build(examples / experiment.batch_size)
-    optimizer = experiment.optimizer.build(schedule)
-
-    def prepare(key: Key, pixels: Pixels, facts: Facts) -> Images:
-        images = to_unit_range(pixels)
-        images = augment_batch(experiment.augmentation, facts.augmentation, key, images)
-        return apply_preprocessing(facts.preprocessing, centre_crop(images, shape))
-
-    def normalize(pixels: Pixels, facts: Facts) -> Images:
-        return apply_preprocessing(facts.preprocessing, centre_crop(pixels, shape))
-
-    train_step = make_train_step(
-        experiment.model,
-        experiment.loss,
-        optimizer,
-        prepare,
-        auxiliary_weight=experiment.auxiliary_weight,
-    )
-    eval_step = make_eval_step(experiment.model, experiment.loss, normalize)
-    return optimizer, train_step, eval_step, schedule
-
-
-def compile_program(experiment: Experiment, examples: int) -> Program:
+def compile_program(experiment: Experiment, examples: int, devices: Devices) -> Program:
     """Return the program of an experiment; XLA compiles when it is first called.
 
     Args:
         experiment: its seed is not used.
         examples: size of the training split.
+        devices: to run on.
 
     Raises:
-        UserError: the batch is larger than the training split.
+        UserError: the batch is larger than the training split, or can't be shared by the
+            devices.
     """
     check_batch(experiment.batch_size, examples)
-    optimizer, train_step, eval_step, schedule = pure_steps(experiment, examples)
+    pure = pure_steps(experiment, examples, devices.count, devices.axis_name)
     ends = {
         steps_at_epoch(epoch, experiment.batch_size, examples)
         for epoch in (*range(1, math.floor(experiment.epochs) + 1), experiment.epochs)
     }
     return Program(
-        init=compile_step(
-            lambda seed: init_state(experiment.model, optimizer, seed), donate=False
-        ),
+        init=devices.compile(pure.init),
         steps=CompiledSteps(
-            one=compile_step(train_step, donate=True),
-            several=compile_step(several_steps(train_step), donate=True),
+            one=devices.compile_train_step(pure.train_step),
+            several=devices.compile_train_step(several_steps(pure.train_step)),
             per_dispatch=steps_per_dispatch(),
         ),
-        evaluate=compile_step(eval_step, donate=False),
+        evaluate=devices.compile(pure.eval_step),
         plan=Plan(
             epoch_ends=tuple(sorted(ends)),
             batch_size=experiment.batch_size,
             examples=examples,
         ),
-        schedule=schedule,
+        schedule=pure.schedule,
+        devices=devices,
+        pieces=pure.pieces,
     )
 
 
-def place_data(experiment: Experiment, dataset: Dataset) -> PlacedData:
-    """Decode the dataset for the experiment's network and put it on the device.
+def place_data(experiment: Experiment, dataset: Dataset, devices: Devices) -> PlacedData:
+    """Decode the dataset for the experiment's network and put it on the devices.
 
     Raises:
         UserError: an image that does not decode, labels outside the network's classes, or
@@ -159,10 +117,10 @@ def place_data(experiment: Experiment, dataset: Dataset) -> PlacedData:
         check_labels(split, experiment.model.num_classes, f"{dataset.label}, {name}")
     return PlacedData(
         dataset=dataset,
-        train=place(_train_data(experiment, splits.train)),
-        train_batches=_batches(splits.train),
-        validation_batches=_batches(splits.validation),
-        test_batches=_batches(splits.test),
+        train=devices.place(_train_data(experiment, splits.train)),
+        train_batches=_batches(splits.train, devices),
+        validation_batches=_batches(splits.validation, devices),
+        test_batches=_batches(splits.test, devices),
         sizes={n: len(s.labels) for n, s in zip(Splits._fields, splits, strict=True)},
     )
 
@@ -177,10 +135,11 @@ def _train_data(experiment: Experiment, train: Split) -> TrainData:
     return TrainData(images, labels, facts)
 
 
-def _batches(split: Split) -> tuple[Batch, ...]:
+def _batches(split: Split, devices: Devices) -> tuple[Batch, ...]:
     """Cut a split into batches of one size; the last one is padded and masked."""
     count = len(split.labels)
     size = min(EVAL_BATCH, count)
+    size += -size % devices.count
     batches = []
     for start in range(0, count, size):
         rows = [part[start : start + size] for part in split]
@@ -188,29 +147,55 @@ def _batches(split: Split) -> tuple[Batch, ...]:
         missing = (0, size - len(rows[0]))
         padded: list[Any] = [np.pad(r, [missing] + [(0, 0)] * (r.ndim - 1)) for r in rows]
         batches.append(Batch(*padded))
-    return tuple(place(batches))
+    return tuple(devices.place_rows(batches))
 
 
 def evaluate_split(
     program: Program, state: TrainState, batches: tuple[Batch, ...], facts: Any
 ) -> Summary:
     """Return loss and error over all examples of a split, each counted once."""
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
-    total = zero_metrics()
-    for batch in batches:
-        total = merge(total, program.evaluate(variables, batch, facts))
-    return summarize(total)
+    variables = evaluated_variables(state)
+    found = [program.evaluate(variables, batch, facts) for batch in batches]
+    return summarize(reduce(merge, fetch(found)))
 
 
 class Workbench:
-    """Keeps what several runs share: the opened dataset, its arrays, the last program."""
+    """Keeps what several runs share: the opened dataset, its arrays, the last program.
+
+    Attributes:
+        where: where and how visibly to run.
+        interruption: notes signals while it is entered.
+        executed: steps taken so far, over all runs.
+    """
 
     def __init__(self, where: Where) -> None:
         """Open nothing yet."""
         self.where = where
+        self.interruption = Interruption()
+        self._stop = StopConditions(
+            interruption=self.interruption,
+            stop_after=where.stop_after,
+            time_limit=where.time_limit,
+        )
+        self.executed = 0
         self._datasets: dict[str, Dataset] = {}
         self._placed: tuple[Any, PlacedData] | None = None
         self._program: tuple[Experiment, Program] | None = None
+        self._devices: Devices | None = None
+
+    def reason_to_stop(self) -> str | None:
+        """Return why to stop before all runs are finished, None to go on.
+
+        The time limit counts from when this was made.
+        """
+        return self._stop.reason_to_stop(self.executed, time.monotonic())
+
+    @property
+    def devices(self) -> Devices:
+        """The devices to run on; the first call starts them."""
+        if self._devices is None:
+            self._devices = choose_devices(self.where.devices, self.where.parallel)
+        return self._devices
 
     def dataset(self, name: str) -> Dataset:
         """Return the opened dataset."""
@@ -234,7 +219,7 @@ class Workbench:
             self._placed = None  # frees the old arrays first
             dataset = self.dataset(experiment.dataset)
             with self._reading():
-                self._placed = (key, place_data(experiment, dataset))
+                self._placed = (key, place_data(experiment, dataset, self.devices))
         return self._placed[1]
 
     @contextmanager
@@ -250,7 +235,7 @@ class Workbench:
         key = dataclasses.replace(experiment, seed=0)
         if self._program is None or self._program[0] != key:
             examples = self.data(experiment).sizes["train"]
-            self._program = (key, compile_program(experiment, examples))
+            self._program = (key, compile_program(experiment, examples, self.devices))
         return self._program[1]
 
 
@@ -272,15 +257,16 @@ def trace_experiment(experiment: Experiment) -> TrainState:
     size = (8, height, width, channels)
     few = Split(rng.integers(0, 256, size, np.uint8), np.zeros(8, np.int32))
     data = _train_data(experiment, few)
-    optimizer, train_step, _, _ = pure_steps(experiment, 8 * experiment.batch_size)
+    pure = pure_steps(experiment, 8 * experiment.batch_size)
 
     def one_step(seed: jax.Array, data: TrainData, positions: jax.Array) -> TrainState:
-        state = init_state(experiment.model, optimizer, seed)
-        return train_step(state, data, positions)[0]
+        return pure.train_step(pure.init(seed, {}), data, positions)[0]
 
     return jax.eval_shape(
         one_step,
         jax.ShapeDtypeStruct((), jnp.uint32),
         data,
-        jax.ShapeDtypeStruct((experiment.batch_size,), jnp.int32),
+        jax.ShapeDtypeStruct(
+            (pure.pieces, experiment.batch_size // pure.pieces), jnp.int32
+        ),
     )

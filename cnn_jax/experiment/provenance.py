@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import jax
+
 import cnn_jax
-from cnn_jax.training.parallel import describe_device
+from cnn_jax.training.parallel import Devices, describe_device
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -67,12 +69,19 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def provenance() -> dict[str, Any]:
-    """Return everything that a manifest records besides the experiment."""
+def provenance(devices: Devices) -> dict[str, Any]:
+    """Return everything that a manifest records besides the experiment.
+
+    Args:
+        devices: that the run began on.
+    """
     return {
         "versions": versions(),
         "commit": commit(),
         "device": describe_device(),
+        "devices": devices.count,
+        "parallel": devices.strategy,
+        "processes": jax.process_count(),
         "platform": platform.platform(),
         "command": command(),
         "started": now(),

@@ -1,17 +1,13 @@
 """``run``: train one experiment in a directory, or go on where it was interrupted."""
 
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
 from cnn_jax.data.dataset import Dataset
-from cnn_jax.data.order import batch_positions
 from cnn_jax.errors import UserError
+from cnn_jax.experiment.attempt import train
 from cnn_jax.experiment.declaration import (
     Experiment,
     Where,
@@ -19,22 +15,19 @@ from cnn_jax.experiment.declaration import (
     first_difference,
     identity,
 )
-from cnn_jax.experiment.outcome import Result, median_speed, outcome, told_in_a_line
-from cnn_jax.experiment.program import PlacedData, Workbench, evaluate_split
-from cnn_jax.experiment.provenance import now, provenance
-from cnn_jax.training.checkpoint import open_checkpoints
-from cnn_jax.training.loop import Hooks, fit
-from cnn_jax.training.parallel import fetch
+from cnn_jax.experiment.outcome import Result
+from cnn_jax.experiment.program import Workbench
+from cnn_jax.experiment.provenance import provenance
+from cnn_jax.experiment.start import digest_of_start, starting_weights
+from cnn_jax.training.hosts import all_or_none, any_process, check_same, is_first
 from cnn_jax.training.progress import Progress, make_progress
 from cnn_jax.training.run_directory import (
-    StepCounter,
     cannot_write,
     locked,
     make_directory,
     read_json,
     write_json,
 )
-from cnn_jax.training.writers import JsonLines, TensorBoard
 
 
 def run(
@@ -52,10 +45,13 @@ def run(
     A directory that holds the finished run is only read; one that holds a part of it is
     gone on with, and ends bitwise as if it had never been interrupted.
 
+    Where several processes work together, all call this; the first one alone writes.
+
     Args:
         experiment: what to train.
         workdir: made if it is not there; see ``training/run_directory.py``.
-        where: data directory, progress, checkpoint interval; the workbench's if not given.
+        where: data directory, devices, progress, checkpoint interval; the workbench's if
+            not given.
         workbench: shares data and compiled programs between runs; made if not given.
         progress: display to use; made from ``where`` if not given.
         title: of the run in the display.
@@ -65,25 +61,21 @@ def run(
     Raises:
         UserError: the directory holds another run or is in use, the data is missing or
             broken, or the disk is full.
+        Interrupted: training was asked to stop; it was saved, and the same call goes on.
     """
     workdir, bench = Path(workdir), workbench or Workbench(where or Where())
     where = where or bench.where
-    display = progress or make_progress(where.progress)
+    display = progress or make_progress(where.progress if is_first() else "none")
     try:
-        manifest = run_manifest(experiment, bench.dataset(experiment.dataset))
-        finished = finished_result(workdir, manifest)
-        if finished is not None:
-            return finished
-        bench.program(experiment)  # a recipe that does not fit leaves no directory
-        make_directory(workdir)
-        with locked(workdir):
-            finished = finished_result(workdir, manifest)  # perhaps just now, by another
-            if finished is not None:
-                return finished
-            if not (workdir / "manifest.json").exists():
-                manifest["study_file"] = study_file
-                write_json(workdir / "manifest.json", manifest | provenance())
-            return _train(experiment, workdir, where, bench, display, title)
+        manifest = all_or_none(lambda: run_manifest(experiment, bench))
+        check_same("the experiment or its data", manifest["identity"])
+        with ExitStack() as stack:
+            finished = all_or_none(
+                lambda: _enter(stack, experiment, workdir, bench, manifest, study_file)
+            )
+            if any_process(finished is not None):
+                return finished or read_json(workdir / "result.json") or {}
+            return train(experiment, workdir, where, bench, display, title)
     except OSError as error:
         raise cannot_write(workdir, error) from error
     finally:
@@ -91,18 +83,65 @@ def run(
             display.close()
 
 
-def run_manifest(experiment: Experiment, dataset: Dataset) -> dict[str, Any]:
-    """Return what a run's ``manifest.json`` says of its experiment and data."""
+def _enter(
+    stack: ExitStack,
+    experiment: Experiment,
+    workdir: Path,
+    bench: Workbench,
+    manifest: dict[str, Any],
+    study_file: str | None,
+) -> Result | None:
+    """Take hold of the directory until ``stack`` closes, or return the finished result.
+
+    Only the first process does; the others only find out what would hinder them.
+    """
+    if not is_first():
+        bench.program(experiment)
+        return None
+    finished = finished_result(workdir, manifest)
+    if finished is not None:
+        return finished
+    bench.program(experiment)  # a recipe that does not fit leaves no directory
+    if experiment.start_from is not None:
+        starting_weights(experiment.start_from, experiment.model)
+    make_directory(workdir)
+    stack.enter_context(locked(workdir))
+    finished = finished_result(workdir, manifest)  # perhaps just now, by another
+    if finished is None and not (workdir / "manifest.json").exists():
+        manifest["study_file"] = study_file
+        write_json(workdir / "manifest.json", manifest | provenance(bench.devices))
+    return finished
+
+
+def run_manifest(experiment: Experiment, bench: Workbench) -> dict[str, Any]:
+    """Return what a run's ``manifest.json`` says of its experiment and data.
+
+    Raises:
+        UserError: no such dataset, or nothing to start from where it should be.
+    """
+    dataset = bench.dataset(experiment.dataset)
+    start = experiment.start_from
+    started_from = None if start is None else digest_of_start(start)
+    # Only then do the numbers depend on how many devices there are.
+    replicas = bench.devices.count if experiment.batch_norm == "per_replica" else None
     return {
         "kind": "run",
-        "identity": identity(experiment, dataset.fingerprint),
+        "identity": identity(
+            experiment, dataset.fingerprint, started_from=started_from, replicas=replicas
+        ),
         "experiment": encode_experiment(experiment),
-        "dataset": {
-            "name": dataset.name,
-            "label": dataset.label,
-            "classes": list(dataset.classes),
-            "fingerprint": dataset.fingerprint,
-        },
+        "started_from": started_from,
+        "replicas": replicas,
+        "dataset": _told_of(dataset),
+    }
+
+
+def _told_of(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "label": dataset.label,
+        "classes": list(dataset.classes),
+        "fingerprint": dataset.fingerprint,
     }
 
 
@@ -128,7 +167,7 @@ def check_directory(workdir: Path, manifest: Mapping[str, Any]) -> None:
     if there.get("kind") != manifest["kind"]:
         reason = f"a {there.get('kind')}, not a {manifest['kind']}"
     else:
-        parts = ("study", "setting", "experiment", "dataset")
+        parts = ("study", "setting", "experiment", "dataset", "started_from", "replicas")
         pairs = ((p, _told(there.get(p)), _told(manifest.get(p))) for p in parts)
         differing = (first_difference(a, b, p) for p, a, b in pairs)
         reason = next((d for d in differing if d), "another identity")
@@ -144,93 +183,3 @@ def _told(part: Any) -> Any:
         return part
     kept = {k: v for k, v in part["fields"].items() if k not in ("question", "source")}
     return {**part, "fields": kept}
-
-
-def _train(
-    experiment: Experiment,
-    workdir: Path,
-    where: Where,
-    bench: Workbench,
-    display: Progress,
-    title: str,
-) -> Result:
-    data, program = bench.data(experiment), bench.program(experiment)
-    with ExitStack() as stack:
-        checkpoints = stack.enter_context(open_checkpoints(workdir / "checkpoints"))
-        seed = np.uint32(experiment.seed)
-        state, problems = checkpoints.restore(jax.eval_shape(program.init, seed))
-        for problem in problems:
-            display.note(f"{title}: {problem}; going back to the one before, or to step 0")
-        if state is None:
-            state = program.init(seed)
-            _save_facts(workdir, data)
-        resumed_at_step = int(state.step)
-        counter = StepCounter(workdir / "steps_executed")
-        stack.callback(counter.close)
-        total = program.plan.total_steps
-        attempts = JsonLines(workdir / "attempts.jsonl", up_to_step=total)
-        stack.callback(attempts.close)
-        attempts.write(_attempt(resumed_at_step, counter))
-
-        log = JsonLines(workdir / "metrics.jsonl", up_to_step=resumed_at_step)
-        stack.callback(log.close)
-        board = TensorBoard(workdir / "tensorboard", rows=log.rows)
-        stack.callback(board.close)
-        earlier = log.rows[-1]["wall_seconds"] if log.rows else 0.0
-        began = time.perf_counter()
-
-        def write_row(row: Mapping[str, Any]) -> None:
-            seconds = round(earlier + time.perf_counter() - began, 3)
-            for writer in (log, board):
-                writer.write({**row, "wall_seconds": seconds})
-
-        display.start(title, total, resumed_at_step)
-        state = fit(
-            state,
-            program.steps,
-            data.train,
-            lambda step: batch_positions(
-                experiment.seed, step, experiment.batch_size, data.sizes["train"]
-            ),
-            program.plan,
-            Hooks(
-                validate=lambda s: evaluate_split(
-                    program, s, data.validation_batches, data.train.facts
-                ),
-                log=write_row,
-                save=lambda s: checkpoints.save(int(s.step), s),
-                executed=counter.add,
-                rate=lambda step: float(program.schedule(step)),
-                checkpoint_seconds=where.checkpoint_seconds,
-            ),
-            display,
-        )
-        result = {
-            **outcome(program, state, data),
-            "dataset": data.dataset.label,
-            "seed": experiment.seed,
-            "sizes": data.sizes,
-            "resumed_at_step": resumed_at_step,
-            "attempts": attempts.rows,
-            "steps_executed": counter.executed,
-            "images_per_second": median_speed(log.rows),
-            "wall_seconds": round(earlier + time.perf_counter() - began, 3),
-        }
-    write_json(workdir / "result.json", result)
-    display.finish(told_in_a_line(result))
-    return result
-
-
-def _attempt(resumed_at_step: int, counter: StepCounter) -> dict[str, Any]:
-    return {
-        "step": resumed_at_step,
-        "resumed_at_step": resumed_at_step,
-        "steps_executed_before": counter.executed,
-        "started": now(),
-    }
-
-
-def _save_facts(workdir: Path, data: PlacedData) -> None:
-    """Write mean and deviation of the pixels, which the trained network needs."""
-    preprocessing = fetch(data.train.facts.preprocessing)
-    np.savez(workdir / "preprocessing.npz", **preprocessing._asdict())

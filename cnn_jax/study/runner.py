@@ -8,9 +8,16 @@ from typing import Any, NamedTuple
 from cnn_jax.experiment.declaration import Where
 from cnn_jax.experiment.program import Workbench
 from cnn_jax.experiment.run import check_directory, finished_result, run, run_manifest
+from cnn_jax.study.ensembles import (
+    digests,
+    ensembles_of,
+    kept_predictions,
+    predict_missing,
+)
 from cnn_jax.study.facts import Found, arm_runs, stamp_of, study_facts
 from cnn_jax.study.plan import StudyPlan, plan_study
 from cnn_jax.study.study import Study
+from cnn_jax.training.interruption import Interrupted
 from cnn_jax.training.progress import Progress, make_progress
 from cnn_jax.training.run_directory import (
     cannot_write,
@@ -45,6 +52,7 @@ def run_study(
     arms: tuple[str, ...] | None = None,
     epochs: float | None = None,
     study_file: Path | None = None,
+    ensembles: bool = False,
 ) -> StudyOutcome:
     """Train every arm with every seed and write the report.
 
@@ -61,6 +69,8 @@ def run_study(
         arms: names, ``("all",)``, or None for the study's default.
         epochs: None for the setting's; another length stretches the schedule.
         study_file: the user's file, copied into the directory.
+        ensembles: evaluate the finished runs that have no test predictions yet. The
+            report has a section on ensembles whenever all finished runs have some.
 
     Raises:
         UserError: unknown names, a directory that holds another study, broken data, ...
@@ -84,9 +94,14 @@ def run_study(
             todo = [pair for pair in asked if pair not in finished]
             progress = make_progress(where.progress, runs=len(todo))
             try:
-                _train(plan, workdir, bench, progress, todo, study_file)
+                with bench.interruption:
+                    _train(plan, workdir, bench, progress, todo, study_file)
             finally:
                 progress.close()
+            if ensembles:
+                dataset = bench.dataset(plan.baseline.dataset)
+                with bench.interruption:
+                    predict_missing(_finished(plan, workdir, bench), dataset, bench)
             return _report(plan, workdir, bench, len(todo))
     except OSError as error:
         raise cannot_write(workdir, error) from error
@@ -102,7 +117,6 @@ def _finished(plan: StudyPlan, workdir: Path, bench: Workbench) -> Found:
     Raises:
         UserError: an arm that was asked for means something else than when it was run.
     """
-    dataset = bench.dataset(plan.baseline.dataset)
     found: Found = {}
     for name, experiment in plan.experiments.items():
         seeds = [
@@ -110,7 +124,7 @@ def _finished(plan: StudyPlan, workdir: Path, bench: Workbench) -> Found:
         ]
         for seed in sorted(seeds):
             directory = _run_directory(workdir, name, seed)
-            manifest = run_manifest(dataclasses.replace(experiment, seed=seed), dataset)
+            manifest = run_manifest(dataclasses.replace(experiment, seed=seed), bench)
             result = finished_result(directory, manifest)
             if result is not None:
                 found[name, seed] = (directory, result)
@@ -132,6 +146,9 @@ def _train(
             f"schedule is stretched in proportion"
         )
     for number, (name, seed) in enumerate(todo, start=1):
+        reason = bench.reason_to_stop()
+        if reason is not None:
+            raise Interrupted(reason, 0)
         run(
             dataclasses.replace(plan.experiments[name], seed=seed),
             _run_directory(workdir, name, seed),
@@ -147,13 +164,15 @@ def _report(plan: StudyPlan, workdir: Path, bench: Workbench, trained: int) -> S
     report = workdir / "report.html"
     found = _finished(plan, workdir, bench)
     manifest = read_json(workdir / "manifest.json") or {}
-    stamp = stamp_of(plan, found)
+    dataset = bench.dataset(plan.baseline.dataset)
+    kept = kept_predictions(found, dataset)
+    stamp = stamp_of(plan, found, digests(kept))
     written = read_json(workdir / "results.json")
     if written is None or manifest.get("report") != stamp or not report.exists():
         from cnn_jax.study.report import write_report
 
-        dataset = bench.dataset(plan.baseline.dataset)
         facts = study_facts(plan, found, dataset, manifest["identity"])
-        written = write_report(workdir, facts, arm_runs(plan, found))
+        together = ensembles_of(plan.study.baseline, kept) if kept else None
+        written = write_report(workdir, facts, arm_runs(plan, found), together)
         write_json(workdir / "manifest.json", manifest | {"report": stamp})
     return StudyOutcome(written, report, trained)

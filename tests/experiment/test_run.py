@@ -1,6 +1,7 @@
 """A run is a function of its experiment: interrupted or not, seed by seed."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -169,7 +170,8 @@ def test_a_loss_that_is_nan_stops_the_run_with_the_step(tmp_path):
 
 
 def positions_of(experiment, step, examples):
-    return batch_positions(experiment.seed, step, experiment.batch_size, examples)
+    positions = batch_positions(experiment.seed, step, experiment.batch_size, examples)
+    return positions.reshape(1, -1)  # in one piece
 
 
 def test_several_steps_in_one_dispatch_are_the_same_steps(
@@ -214,7 +216,9 @@ def test_every_example_of_a_split_counts_once_whatever_the_batch(bench, monkeypa
     found = []
     for size in (1000, 500, 7):
         monkeypatch.setattr(program_module, "EVAL_BATCH", size)
-        data = program_module.place_data(EXPERIMENT, bench.dataset("synthetic"))
+        data = program_module.place_data(
+            EXPERIMENT, bench.dataset("synthetic"), bench.devices
+        )
         found.append(evaluate_split(compiled, state, data.train_batches, data.train.facts))
     assert {(f.wrong, f.examples) for f in found} == {(found[0].wrong, 512)}
     np.testing.assert_allclose([f.loss for f in found], found[0].loss, rtol=1e-5)
@@ -251,7 +255,12 @@ def test_sigkill_loses_at_most_one_checkpoint_interval(tmp_path, bench, uninterr
         "run(EXPERIMENT, sys.argv[1], Where(progress='plain', checkpoint_seconds=0.0))"
     )
     root = str(Path(__file__).parents[2])
-    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path), root])
+    # As many threads as here: XLA's sums depend on how many there are, and each simulated
+    # device above the number of cores adds one.
+    environment = {**os.environ, "JAX_NUM_CPU_DEVICES": str(jax.device_count())}
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path), root], env=environment
+    )
     counter = tmp_path / "steps_executed"
     deadline = time.monotonic() + 60
     while not (counter.exists() and int(counter.read_text() or 0) >= 5):
