@@ -24,6 +24,26 @@ class Splits(NamedTuple):
     test: Split
 
 
+class Pictures(NamedTuple):
+    """The examples of one split, decoded one at a time, when they are asked for.
+
+    Attributes:
+        decode: position in the split -> uint8 [height, width, channels]; may be called
+            from several threads.
+        labels: int32 [N].
+        names: what to call each example; unique, and the same however the images are
+            packed.
+    """
+
+    decode: Callable[[int], np.ndarray]
+    labels: np.ndarray
+    names: tuple[str, ...]
+
+
+OpenPictures = Callable[[str, int, tuple[int, int] | None], Pictures]
+"""(split, channels, (height, width) or None for each image's own size) -> pictures."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """An opened dataset; its images are decoded only when ``read`` is called.
@@ -36,6 +56,9 @@ class Dataset:
         channels: 1 for grey images, 3 for colour.
         fingerprint: SHA-256 (hex) of the content, independent of how it is packed.
         read: returns the splits with images of the given (height, width, channels).
+        pictures: opens one split of a dataset whose images may differ in size; with a
+            height and width its images are those of ``read``. None where ``read`` is all
+            there is.
     """
 
     name: str
@@ -44,3 +67,4 @@ class Dataset:
     channels: int
     fingerprint: str
     read: Callable[[ImageShape], Splits]
+    pictures: OpenPictures | None = None

@@ -76,12 +76,7 @@ def decode_images(
         known: _Header | None = None
         for index in range(start, min(start + chunk, len(files))):
             picture, known = _decode(files[index], known)
-            if side is not None and picture.size != (side, side):
-                width, height = picture.size
-                raise UserError(
-                    f"{files[index].where} has {width}x{height} pixels,"
-                    f" expected {side}x{side}"
-                )
+            _check_side(picture, files[index], side)
             images[index] = np.asarray(_fitted(picture, shape)).reshape(shape)
 
     threaded = sum(len(f.content) for f in files) > WORTH_A_THREAD * len(files)
@@ -90,6 +85,36 @@ def decode_images(
         for _ in pool.map(decode_chunk, range(0, len(files), chunk)):
             pass  # so that an error of a thread is raised here
     return images
+
+
+def decode_image(
+    file: ImageFile,
+    channels: int,
+    size: tuple[int, int] | None = None,
+    *,
+    side: int | None = None,
+) -> np.ndarray:
+    """Decode one image file.
+
+    Args:
+        file: encoded image.
+        channels: 1 or 3.
+        size: height and width, to which it is fitted as ``decode_images`` does; None for
+            the image's own.
+        side: refuse an image that is not this many pixels high and wide.
+
+    Returns:
+        uint8 [height, width, channels].
+
+    Raises:
+        UserError: it can't be decoded, or is not of size ``side``; the message names it.
+    """
+    picture, _ = _decode(file, None)
+    _check_side(picture, file, side)
+    height, width = size or (picture.height, picture.width)
+    shape = (height, width, channels)
+    check_shape(shape)
+    return np.asarray(_fitted(picture, shape)).reshape(shape)
 
 
 def open_picture(file: ImageFile) -> Picture:
@@ -160,6 +185,12 @@ def _plain(picture: Picture, where: str) -> Picture:
     if "transparency" in picture.info:  # from a palette Pillow wants it in two steps
         picture = picture.convert("RGBA")
     return picture.convert("RGB")
+
+
+def _check_side(picture: Picture, file: ImageFile, side: int | None) -> None:
+    if side is not None and picture.size != (side, side):
+        width, height = picture.size
+        raise UserError(f"{file.where} has {width}x{height} pixels, expected {side}x{side}")
 
 
 def _fitted(picture: Picture, shape: ImageShape) -> Picture:

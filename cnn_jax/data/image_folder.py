@@ -10,8 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from cnn_jax.data.dataset import Dataset, Split, Splits
-from cnn_jax.data.decoding import LOSSLESS, ImageFile, decode_images, open_picture
+from cnn_jax.data.dataset import Dataset, Pictures, Split, Splits
+from cnn_jax.data.decoding import (
+    LOSSLESS,
+    ImageFile,
+    decode_image,
+    decode_images,
+    open_picture,
+)
 from cnn_jax.data.fingerprint import fingerprint
 from cnn_jax.data.jpeg_quality import quality_of
 from cnn_jax.data.tree import Entry, Tree, read_tree
@@ -139,9 +145,12 @@ def _dataset(
         )
     index = {folder: number for number, folder in enumerate(tree.classes)}
 
+    def labels_of(entries: tuple[Entry, ...]) -> np.ndarray:
+        return np.array([index[e.folder] for e in entries], np.int32)
+
     def split(folder: str, entries: tuple[Entry, ...], shape: ImageShape) -> Split:
         images = decode_images(tree.files(folder, entries), shape, side=side)
-        return Split(images, np.array([index[e.folder] for e in entries], np.int32))
+        return Split(images, labels_of(entries))
 
     def read(shape: ImageShape) -> Splits:
         train = split("train", tree.train, shape)
@@ -149,6 +158,19 @@ def _dataset(
             train=Split(train.images[~held_out], train.labels[~held_out]),
             validation=Split(train.images[held_out], train.labels[held_out]),
             test=split("test", tree.test, shape),
+        )
+
+    def pictures(name: str, channels: int, size: tuple[int, int] | None) -> Pictures:
+        folder = "test" if name == "test" else "train"
+        entries = tree.test
+        if folder == "train":
+            wanted = held_out if name == "validation" else ~held_out
+            entries = tuple(e for e, w in zip(tree.train, wanted, strict=True) if w)
+        files = tree.files(folder, entries)
+        return Pictures(
+            lambda position: decode_image(files[position], channels, size, side=side),
+            labels_of(entries),
+            tuple(f"{folder}/{entry.folder}/{entry.name}" for entry in entries),
         )
 
     return Dataset(
@@ -162,4 +184,5 @@ def _dataset(
             for entry in entries
         ),
         read=read,
+        pictures=pictures,
     )

@@ -1,5 +1,4 @@
 import hashlib
-import io
 import shutil
 import tarfile
 from pathlib import Path
@@ -15,29 +14,9 @@ from cnn_jax.data.image_folder import (
 )
 from cnn_jax.data.tree import Entry
 from cnn_jax.errors import UserError
+from tests.data.image_trees import image_bytes, make_tree
 
 CIFAR = Path(__file__).parents[2] / "../shared/data/cifar10-jpeg75.tar.xz"
-COUNTS = {"train": 12, "test": 3}
-
-
-def image_bytes(level, *, side=32, format="PNG", **options):
-    from PIL import Image
-
-    written = io.BytesIO()
-    Image.new("RGB", (side, side), (level, 255 - level, 7)).save(written, format, **options)
-    return written.getvalue()
-
-
-def make_tree(root, classes=("cat", "dog"), *, counts=COUNTS, suffix="png", **options):
-    """Images whose red channel is 100 * (train?) + 12 * class + number."""
-    for split, count in counts.items():
-        for label, folder in enumerate(classes):
-            (root / split / folder).mkdir(parents=True)
-            for number in range(count):
-                level = 100 * (split == "train") + 12 * label + number
-                path = root / split / folder / f"{number}.{suffix}"
-                path.write_bytes(image_bytes(level, **options))
-    return root
 
 
 def pack(root, path, mode, top=None):

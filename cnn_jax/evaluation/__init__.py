@@ -1,0 +1,1 @@
+"""The papers' test protocols, their numbers with intervals, ensembles and comparisons."""
