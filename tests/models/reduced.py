@@ -25,7 +25,7 @@ from cnn_jax.layers.initializers import gaussian, he
 CLASSES = 5
 SMALL = 32  # pixels
 # Whole numbers of a row that are no widths.
-GEOMETRY = {"kernel", "size", "stride", "padding", "groups", "window", "n"}
+GEOMETRY = {"kernel", "size", "stride", "padding", "groups", "window", "n", "bins"}
 
 
 def _root(width, multiple):

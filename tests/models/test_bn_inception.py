@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from cnn_jax.errors import UserError
-from cnn_jax.layers.batch_norm_conv import BatchNorm, ConvNorm
+from cnn_jax.layers.batch_norm import BatchNorm
+from cnn_jax.layers.batch_norm_conv import ConvNorm
 from cnn_jax.layers.editing import replace, resize, without
 from cnn_jax.layers.rows import AveragePool, Classifier, MaxPool
 from cnn_jax.layers.tracing import count_parameters, trace_output, trace_variables

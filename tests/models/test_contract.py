@@ -37,11 +37,14 @@ def models(slow):
 # Tracing many layers takes seconds. What the table claims is checked for (nearly) all;
 # the rest only once for networks that differ in how often a block is repeated.
 DEEP = {"resnet1202", "resnet101", "resnet152"}
+DEEP |= {"vgg_b_bn", "vgg_d_bn", "vgg_e_bn", "resnet34", "plain34", "resnet50"}
 DEEP |= {f"{kind}{depth}" for kind in ("resnet", "plain") for depth in (32, 44, 56, 110)}
 every_model = models(slow={"resnet1202"})
 every_kind = models(slow=DEEP)
 # Seconds a row; tests/layers/test_inception.py edits every row of these.
-every_quick_kind = models(slow=DEEP | {"bn_inception", "inception_v3", "googlenet"})
+every_quick_kind = models(
+    slow=DEEP | {"bn_inception", "inception_v3", "googlenet", "googlenet_torchvision"}
+)
 
 
 @cache

@@ -5,7 +5,8 @@ import pytest
 
 from cnn_jax.errors import UserError
 from cnn_jax.layers.auxiliary_head import AuxiliaryHead
-from cnn_jax.layers.batch_norm_conv import BatchNorm, ConvNorm
+from cnn_jax.layers.batch_norm import BatchNorm
+from cnn_jax.layers.batch_norm_conv import ConvNorm
 from cnn_jax.layers.editing import replace, resize, without
 from cnn_jax.layers.inception import DropoutRow
 from cnn_jax.layers.rows import AveragePool, Classifier, MaxPool

@@ -6,7 +6,7 @@ import pytest
 
 import cnn_jax
 from cnn_jax.analysis.compute import count_macs, layer_macs
-from cnn_jax.layers.batch_norm_conv import BatchNorm
+from cnn_jax.layers.batch_norm import BatchNorm
 from cnn_jax.layers.initializers import he
 from cnn_jax.layers.residual import BasicBlock, Bottleneck, ResidualBlock
 from cnn_jax.layers.rows import Conv
