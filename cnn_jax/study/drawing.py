@@ -1,4 +1,4 @@
-"""What the figures of a report share: colours, type, places for labels, PNG files.
+"""What the figures of a report share: colours, places for labels, PNG files.
 
 Okabe and Ito's colours, told apart by colour-blind readers too; the baseline is black.
 """
@@ -7,6 +7,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from cnn_jax.evaluation.drawing import INK
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -14,19 +16,6 @@ if TYPE_CHECKING:
 # Okabe and Ito, "Color Universal Design", 2008; without the yellow, too pale on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)))
-INK, GREY, RULE = "#000000", "#595959", "#DDDDDD"
-STYLE: Any = {  # matplotlib's own type lists all its keys
-    "font.family": "DejaVu Sans",
-    "font.size": 10.5,
-    "text.parse_math": False,  # a label may hold a dollar sign
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.axisbelow": True,
-}
 WIDTH = 5.0  # inches: the letters stay legible on a telephone
 DPI = 260  # 1300 pixels
 

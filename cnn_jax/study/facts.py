@@ -1,10 +1,12 @@
 """From finished runs to what the report is made of."""
 
+import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cnn_jax.codec import digest, encode
+from cnn_jax.codec import digest
 from cnn_jax.data.dataset import Dataset
 from cnn_jax.data.datasets import DATASETS
 from cnn_jax.experiment.provenance import command
@@ -18,8 +20,14 @@ Found = dict[tuple[str, int], tuple[Path, dict[str, Any]]]
 """Finished runs: (arm, seed) -> (directory, result)."""
 
 
-def stamp_of(plan: StudyPlan, found: Found) -> str:
-    """Return a digest of all that the report tells, but for clock and machine."""
+def stamp_of(plan: StudyPlan, found: Found, predictions: Sequence[Any] = ()) -> str:
+    """Return a digest of all that the report tells, but for clock and machine.
+
+    Args:
+        plan: of the study.
+        found: its finished runs.
+        predictions: digests of what its ensembles are made of; empty without ensembles.
+    """
     study = plan.study
     return digest(
         {
@@ -36,6 +44,7 @@ def stamp_of(plan: StudyPlan, found: Found) -> str:
                 for (name, seed), (_, result) in sorted(found.items())
             ],
         }
+        | ({"predictions": list(predictions)} if predictions else {})
     )
 
 
@@ -132,13 +141,28 @@ def describe(plan: StudyPlan) -> str:
 
 
 def _in_words(spec: Any) -> str:
-    """Return a description's class and fields, e.g. ``Sgd momentum 0.9, ...``."""
-    fields = [
-        f"{name.replace('_', ' ')} {f'{value:g}' if isinstance(value, float) else value}"
-        for name, value in encode(spec)["fields"].items()
-        if not isinstance(value, bool)
+    """Return a description's class and fields, e.g. ``Sgd (momentum 0.9, ...)``.
+
+    Switches, and what is not used, are left out.
+    """
+    fields = (
+        (field.name.replace("_", " "), getattr(spec, field.name))
+        for field in dataclasses.fields(spec)
+    )
+    told = [
+        f"{name} {_value_in_words(value)}"
+        for name, value in fields
+        if not isinstance(value, bool) and value is not None and value != ()
     ]
-    return f"{type(spec).__name__} ({', '.join(fields)})"
+    return f"{type(spec).__name__} ({', '.join(told)})"
+
+
+def _value_in_words(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, tuple):
+        return ", ".join(_value_in_words(item) for item in value)
+    return _in_words(value) if dataclasses.is_dataclass(value) else str(value)
 
 
 def _length_note(plan: StudyPlan) -> tuple[str, ...]:

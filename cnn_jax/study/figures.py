@@ -7,17 +7,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnn_jax.study.drawing import (
-    GREY,
-    INK,
-    RULE,
-    STYLE,
-    WIDTH,
-    colours,
-    message,
-    png,
-    spread,
-)
+from cnn_jax.evaluation.drawing import GREY, INK, RULE, STYLE
+from cnn_jax.study.drawing import WIDTH, colours, message, png, spread
 from cnn_jax.study.results import ArmRuns
 from cnn_jax.study.wording import decimals, interval, percent, verdict
 

@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from cnn_jax.study import wording
+from cnn_jax.study.ensembles_section import ensemble_columns, meaning
 from cnn_jax.study.stylesheet import CSS
 from cnn_jax.study.table import Cell, Column, columns
 from cnn_jax.study.wording import NOTHING, percent
@@ -41,6 +42,7 @@ def page(results: Results, curves: bytes, differences: bytes) -> str:
         _figure(differences, _comparison_alt(results), _comparison_caption(results)),
         _figure(curves, _curves_alt(results), _CURVES_CAPTION),
         "</div>",
+        _ensembles(results),
         "<h2>Size and speed</h2>",
         _results_table(results, [c for c in table if c.key in ("arm", *_SIZE_AND_SPEED)]),
         _published(results),
@@ -218,6 +220,13 @@ def _comparison_caption(results: Results) -> str:
         f"dot a seed, the thick line the 95 % interval{thin}. An interval that holds 0 "
         "resolves nothing."
     )
+
+
+def _ensembles(results: Results) -> str:
+    if "ensembles" not in results:
+        return ""
+    table = _results_table(results, ensemble_columns(results))
+    return f"<h2>Ensembles</h2>\n<p>{_prose(meaning(results))}</p>\n{table}"
 
 
 def _published(results: Results) -> str:

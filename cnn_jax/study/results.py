@@ -2,8 +2,9 @@
 
 What must come out the same however often a study was killed and resumed stands under
 ``"study"``, ``"arms"`` and ``"comparison"``; what a clock or a machine says stands under
-``"timing"`` and ``"provenance"``. Errors are fractions, intervals ``[low, high]``;
-whatever does not exist (an interval of one seed) is ``null``.
+``"timing"`` and ``"provenance"``; ``study/ensembles.py`` may add ``"ensembles"``.
+Errors are fractions, intervals ``[low, high]``; whatever does not exist (an interval of
+one seed) is ``null``.
 """
 
 import dataclasses

@@ -24,13 +24,23 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special  # a tenth of the import time of scipy.stats
 
-CONFIDENCE = 0.95
-"""Of every interval that a report prints, unless it says otherwise."""
+from cnn_jax.maths.intervals import CONFIDENCE, Floats, wilson_interval
 
-Floats = NDArray[np.float64]
+__all__ = [
+    "CONFIDENCE",
+    "Agreement",
+    "Estimate",
+    "holm",
+    "mean_interval",
+    "paired_interval",
+    "rank_agreement",
+    "resolution",
+    "simultaneous_confidence",
+    "wilson_interval",
+]
 
 
 class Estimate(NamedTuple):
@@ -130,45 +140,6 @@ def _checked(errors: ArrayLike, examples: int, confidence: float) -> Floats:
     if not 0.0 < confidence < 1.0:
         raise ValueError(f"confidence must be in (0, 1); got {confidence}")
     return values
-
-
-def wilson_interval(
-    error: ArrayLike, examples: int, confidence: float = CONFIDENCE
-) -> tuple[Floats, Floats]:
-    """Return Wilson's score interval of an error rate on a finite test set.
-
-    ``(p + z^2/2N -+ z sqrt(p(1-p)/N + z^2/4N^2)) / (1 + z^2/N)``; Wilson, "Probable
-    inference, the law of succession, and statistical inference", JASA 22, 1927.
-
-    For a mean over seeds, N stays the number of test images: every seed is tested on the
-    same ones, so seeds x N independent trials were never made. The mean of several
-    networks varies no more from test set to test set than one network does (the variance
-    over images of a mean of 0/1 mistakes is at most p(1 - p)), so this is on the safe side.
-
-    Args:
-        error: fraction of mistakes, any shape.
-        examples: test images N.
-        confidence: of the interval, in (0, 1).
-
-    Returns:
-        The lower and the upper end, the shape of ``error``.
-
-    Raises:
-        ValueError: no examples, or an error outside [0, 1].
-    """
-    p = np.asarray(error, dtype=np.float64)
-    if examples < 1:
-        raise ValueError(f"examples must be positive; got {examples}")
-    if not ((p >= 0.0) & (p <= 1.0)).all():
-        raise ValueError("errors must be fractions in [0, 1]")
-    z = float(special.ndtri(0.5 + confidence / 2))
-    centre = p + z**2 / (2 * examples)
-    reach = z * np.sqrt(p * (1 - p) / examples + z**2 / (4 * examples**2))
-    scale = 1 + z**2 / examples
-    # Rounding alone would leave 1e-19 where the formula gives exactly 0 or 1.
-    low = np.where(p == 0.0, 0.0, (centre - reach) / scale)
-    high = np.where(p == 1.0, 1.0, (centre + reach) / scale)
-    return low, high
 
 
 def simultaneous_confidence(comparisons: int, confidence: float = CONFIDENCE) -> float:

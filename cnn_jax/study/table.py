@@ -62,7 +62,7 @@ def columns(results: Results) -> tuple[Column, ...]:
         if many > 1:
             title = f"all {many} together"
             add("together", title, group, title, (_together(a, digits) for a in arms))
-            p_values = (Cell(_p_value(arm["difference"])) for arm in arms)
+            p_values = (Cell(p_value(arm["difference"])) for arm in arms)
             add("holm", "Holm p", group, "Holm\u00a0p", p_values)
         verdicts = (Cell(wording.verdict(arm, many)) for arm in arms)
         add("verdict", "verdict", group, "verdict", verdicts)
@@ -120,7 +120,8 @@ def _together(arm: Mapping[str, Any], digits: int) -> Cell:
     return Cell((entry and interval(entry["simultaneous"], digits)) or NOTHING)
 
 
-def _p_value(entry: Mapping[str, Any] | None) -> str:
+def p_value(entry: Mapping[str, Any] | None) -> str:
+    """Return the adjusted p-value of a difference to the baseline."""
     if entry is None or entry["holm_p_value"] is None:
         return NOTHING
     p = entry["holm_p_value"]
@@ -132,8 +133,13 @@ def _speed(value: float | None) -> str:
     return NOTHING if value is None else f"{float(f'{value:.3g}'):,.0f}"
 
 
-def markdown(results: Results) -> str:
-    """Return ``table.md``: two aligned tables, the answer, sources and notes."""
+def markdown(results: Results, further: Sequence[str] = ()) -> str:
+    """Return ``table.md``: two aligned tables, the answer, sources and notes.
+
+    Args:
+        results: as ``cnn_jax.study.results.results`` returns them.
+        further: lines of another section, which goes before the command.
+    """
     study = results["study"]
     table = {column.key: column for column in columns(results)}
     errors = [key for key in table if key in _ERRORS or key.startswith("published_")]
@@ -148,15 +154,16 @@ def markdown(results: Results) -> str:
         "",
         *(f"- {sentence}" for sentence in wording.answer(results)),
         "",
-        *_pipes([table[key] for key in errors]),
+        *pipes([table[key] for key in errors]),
         "",
-        *_pipes([table[key] for key in rest]),
+        *pipes([table[key] for key in rest]),
         "",
         *(f"[{i}] {source}  " for i, source in enumerate(wording.sources(results), 1)),
         *([""] if study["published"] else []),
         *(f"- {sentence}" for sentence in wording.ranking(results)),
         *(f"- {sentence}" for sentence in wording.how_to_read(results)),
         "",
+        *further,
         f"Command: `{results['provenance']['command']}`",
     ]
     return "\n".join(lines) + "\n"
@@ -165,7 +172,8 @@ def markdown(results: Results) -> str:
 _ERRORS = ("arm", "test", "difference", "together", "holm", "verdict")
 
 
-def _pipes(chosen: Sequence[Column]) -> list[str]:
+def pipes(chosen: Sequence[Column]) -> list[str]:
+    """Return the lines of a markdown table."""
     rows = [[column.title for column in chosen]]
     rows += [
         [f"{cell.text} {cell.detail}".strip() for cell in cells]
