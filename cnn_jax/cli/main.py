@@ -1,6 +1,7 @@
 """Parse the command line, run the command, turn mistakes into one line.
 
-Exit codes: 0 done, 1 a bug (with its traceback), 2 a user's mistake, 130 interrupted.
+Exit codes: 0 done, 1 a bug (with its traceback), 2 a user's mistake, 75 stopped and saved
+(the same command goes on), 130 interrupted by Ctrl-C.
 """
 
 import contextlib
@@ -14,13 +15,20 @@ from typing import Annotated
 import tyro
 from tyro.conf import subcommand
 
+from cnn_jax.cli.compare import Compare
+from cnn_jax.cli.evaluate import Evaluate
 from cnn_jax.cli.experiments import Experiments
+from cnn_jax.cli.export import Export
+from cnn_jax.cli.import_weights import ImportWeights
 from cnn_jax.cli.models import Models
+from cnn_jax.cli.predict import Predict
+from cnn_jax.cli.scan import Scan
 from cnn_jax.cli.study import Study
 from cnn_jax.cli.table import Table
 from cnn_jax.cli.train import Train
 from cnn_jax.errors import UserError
 from cnn_jax.registry import unknown
+from cnn_jax.training.interruption import Interrupted
 
 Command = (
     Annotated[Models, subcommand("models")]
@@ -28,9 +36,27 @@ Command = (
     | Annotated[Experiments, subcommand("experiments")]
     | Annotated[Train, subcommand("train")]
     | Annotated[Study, subcommand("study")]
+    | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Compare, subcommand("compare")]
+    | Annotated[Predict, subcommand("predict")]
+    | Annotated[Scan, subcommand("scan")]
+    | Annotated[ImportWeights, subcommand("import-weights")]
+    | Annotated[Export, subcommand("export")]
 )
 
-COMMANDS = ("models", "table", "experiments", "train", "study")
+COMMANDS = (
+    "models",
+    "table",
+    "experiments",
+    "train",
+    "study",
+    "evaluate",
+    "compare",
+    "predict",
+    "scan",
+    "import-weights",
+    "export",
+)
 
 _KINDS = {"INT": "a whole number", "FLOAT": "a number"}
 
@@ -58,6 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("interrupted; the same command goes on where it was")
         return 130
+    except Interrupted as stopped:
+        _say(str(stopped))
+        return stopped.exit_code
     except UserError as error:
         if debug:
             raise
@@ -96,7 +125,10 @@ def _one_line(message: str) -> str:
         elif blocks[-1]:
             blocks.append([])
     block = blocks[0 if message.lstrip().startswith("╭") else min(1, len(blocks) - 1)]
-    text = " ".join(block).replace("{None}|", "") or "the command line could not be read"
+    text = (
+        " ".join(block).replace("{None}|", "").replace("'None', ", "")
+        or "the command line could not be read"
+    )
     value = re.match(r"Error parsing (\S+): no type matching (\S+) .* \['(.*)'\]", text)
     if value:
         text = f"{value[1]} {value[3]}: not {_KINDS.get(value[2], value[2])}"

@@ -13,3 +13,25 @@ Count = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
 Epochs = Annotated[float | None, arg(metavar="N", help_behavior_hint="")]
 Names = Annotated[str | None, arg(metavar="A,B", help_behavior_hint="")]
 Progress = Literal["auto", "live", "plain", "none"]
+Seconds = Annotated[str | None, arg(metavar="TIME", help_behavior_hint="")]
+Parallel = Literal["jit", "pmap"]
+Precision = Literal["f32", "bf16", "f64"]
+
+
+def start_devices(*, distributed: bool, precision: str | None) -> None:
+    """Prepare JAX for what was asked for; must come before anything that uses a device.
+
+    Args:
+        distributed: several processes work together.
+        precision: ``f64`` switches double precision on.
+    """
+    import jax
+
+    from cnn_jax.training.hosts import join_cluster
+    from cnn_jax.training.parallel import keep_freed_memory
+
+    if precision == "f64":
+        jax.config.update("jax_enable_x64", True)
+    if distributed:
+        join_cluster()
+    keep_freed_memory()

@@ -10,7 +10,10 @@ from cnn_jax.cli.options import (
     Epochs,
     Name,
     Names,
+    Parallel,
     Progress,
+    Seconds,
+    start_devices,
 )
 
 
@@ -35,6 +38,16 @@ class Study:
     """Another length; the learning-rate schedule is stretched in proportion."""
     arms: Names = None
     """Names with commas between, or "all"; the baseline always runs."""
+    devices: Count = None
+    """Share each batch among so many devices; the numbers stay the same. 1 by default."""
+    parallel: Parallel = "jit"
+    """One program over all devices, or one a device (pmap)."""
+    stop_after: Count = None
+    """Save and stop after so many steps, over all runs."""
+    time_limit: Seconds = None
+    """Save and stop after so long: 3h, 90m, 1:30:00."""
+    ensembles: bool = False
+    """Also report the ensemble of each arm's seeds, and test it against the baseline's."""
     out: Directory = None
     """Directory of the study; runs/NAME/SETTING by default."""
     experiments: Directory = None
@@ -49,29 +62,41 @@ class Study:
         from cnn_jax.cli.output import print_json, print_line, print_renderable
         from cnn_jax.experiment.declaration import Where
         from cnn_jax.study.declared import load_study
+        from cnn_jax.study.ensembles_section import ensembles_table
         from cnn_jax.study.runner import run_study
         from cnn_jax.study.table import terminal_table
-        from cnn_jax.training.parallel import keep_freed_memory
+        from cnn_jax.training.interruption import parse_duration
 
+        limit = None if self.time_limit is None else parse_duration(self.time_limit)
         study, file = load_study(self.name, self.experiments)
         arms = None
         if self.arms is not None:
             arms = tuple(arm.strip() for arm in self.arms.split(",") if arm.strip())
-        keep_freed_memory()
+        start_devices(distributed=False, precision=None)
         outcome = run_study(
             study,
             self.out,
-            Where(data_dir=self.data_dir, progress=self.progress),
+            Where(
+                data_dir=self.data_dir,
+                devices=self.devices,
+                parallel=self.parallel,
+                progress=self.progress,
+                stop_after=self.stop_after,
+                time_limit=limit,
+            ),
             setting=self.dataset,
             seeds=self.seeds,
             arms=arms,
             epochs=self.epochs,
             study_file=file,
+            ensembles=self.ensembles,
         )
         if self.json:
             print_json(outcome.results)
             return 0
         print_renderable(terminal_table(outcome.results))
+        if "ensembles" in outcome.results:
+            print_renderable(ensembles_table(outcome.results))
         if not outcome.trained:
             print_line("every run was finished already; nothing was trained")
         print_line(f"report: {outcome.report.resolve()}")

@@ -3,15 +3,38 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
-from cnn_jax.cli.options import Count, DataDir, Dataset, Directory, Epochs, Name, Progress
+from tyro.conf import arg
+
+from cnn_jax.cli.options import (
+    Count,
+    DataDir,
+    Dataset,
+    Directory,
+    Epochs,
+    Name,
+    Names,
+    Parallel,
+    Precision,
+    Progress,
+    Seconds,
+    start_devices,
+)
+
+Start = Annotated[str | None, arg(metavar="RUN_OR_FILE", help_behavior_hint="")]
+Rows = Annotated[str | None, arg(metavar="ROWS", help_behavior_hint="")]
+Weights = Annotated[str | None, arg(metavar="SOURCE/ARCHITECTURE", help_behavior_hint="")]
 
 
 @dataclass(frozen=True)
 class Train:
     """Train one declared experiment; given again, an interrupted run goes on.
 
-    Example: cnn-jax train lenet5_mnist --data-dir path/to/mnist
+    Exit codes: 0 finished, 2 a mistake, 75 stopped before the end and saved (a signal, a
+    limit): the same command goes on.
+
+    Example: cnn-jax train lenet5_mnist --data-dir path/to/mnist --time-limit 3h
     """
 
     name: Name
@@ -26,6 +49,31 @@ class Train:
     """Examples a step."""
     seed: Count = None
     """Of initial weights, order, augmentation and dropout."""
+    precision: Precision | None = None
+    """bf16 computes in bfloat16, f64 in double precision."""
+    accumulation: Count = None
+    """Pieces that a batch is taken in, to save memory; the step stays the same."""
+    batch_norm: Rows = None
+    """Examples that are normalised together: global, per_replica or ghost:N."""
+    start_from: Start = None
+    """Begin with the weights of a finished run's directory, or of a file."""
+    weights: Weights = None
+    """What that file holds, e.g. torchvision/vgg16; not for a run or a file of our own."""
+    fresh: Names = None
+    """Layers to draw anew all the same, e.g. a classifier for other classes."""
+    freeze: Names = None
+    """Layers that stay as they are, their running statistics too: "conv*"."""
+    devices: Count = None
+    """Share each batch among so many devices; the numbers stay the same. 1 by default, all
+    where several processes work together."""
+    parallel: Parallel = "jit"
+    """One program over all devices, or one a device (pmap)."""
+    distributed: bool = False
+    """Work together with the other processes of this job (srun, mpirun, JAX_*)."""
+    stop_after: Count = None
+    """Save and stop after so many steps."""
+    time_limit: Seconds = None
+    """Save and stop after so long: 3h, 90m, 1:30:00."""
     out: Directory = None
     """Directory of the run; runs/NAME/DATASET-seedS by default."""
     experiments: Directory = None
@@ -37,21 +85,52 @@ class Train:
 
     def __call__(self) -> int:
         """Train, and write where the run is."""
-        from cnn_jax.cli.output import print_json, print_line, print_note
+        from cnn_jax.cli.output import print_json, print_line
+        from cnn_jax.experiment.declaration import Where
+        from cnn_jax.experiment.program import Workbench
+        from cnn_jax.experiment.run import run
+        from cnn_jax.study.declared import load_experiment
+        from cnn_jax.training.hosts import all_or_none, is_first
+        from cnn_jax.training.interruption import parse_duration
+
+        limit = None if self.time_limit is None else parse_duration(self.time_limit)
+        declared = load_experiment(self.name, self.experiments)
+        start_devices(distributed=self.distributed, precision=self.precision)
+        bench = Workbench(
+            Where(
+                data_dir=self.data_dir,
+                devices=self.devices,
+                parallel=self.parallel,
+                progress=self.progress,
+                stop_after=self.stop_after,
+                time_limit=limit,
+            )
+        )
+        experiment, suffix = all_or_none(lambda: self._experiment(declared, bench))
+        out = self.out or Path("runs") / self.name / (
+            f"{experiment.dataset}-seed{experiment.seed}{suffix}"
+        )
+        result = run(experiment, out, workbench=bench, title=self.name)
+        if not is_first():
+            return 0
+        if self.json:
+            print_json(result | {"directory": str(out)})
+            return 0
+        print_line(_told(result, bench.dataset(experiment.dataset).label))
+        print_line(f"run: {out}")
+        return 0
+
+    def _experiment(self, declared: Any, bench: Any) -> tuple[Any, str]:
+        """Return the experiment that the flags make of the declared one, and its suffix."""
+        from cnn_jax.cli.output import print_note
         from cnn_jax.codec import digest
         from cnn_jax.experiment.declaration import (
-            Where,
             identity_fields,
             on_dataset,
             with_epochs,
         )
-        from cnn_jax.experiment.program import Workbench
-        from cnn_jax.experiment.run import run
-        from cnn_jax.study.declared import load_experiment
-        from cnn_jax.training.parallel import keep_freed_memory
+        from cnn_jax.experiment.start import digest_of_start
 
-        declared = load_experiment(self.name, self.experiments)
-        bench = Workbench(Where(data_dir=self.data_dir, progress=self.progress))
         if self.dataset is not None and self.dataset != declared.dataset:
             dataset = bench.dataset(self.dataset)
             declared = on_dataset(
@@ -68,32 +147,67 @@ class Train:
                     f"--epochs {experiment.epochs:g} instead of {declared.epochs:g}: the "
                     f"learning-rate schedule is stretched in proportion"
                 )
-        if self.batch_size is not None:
-            experiment = dataclasses.replace(experiment, batch_size=self.batch_size)
-        changed = digest(identity_fields(experiment))
-        suffix = "" if changed == digest(identity_fields(declared)) else f"-{changed[:8]}"
+        changes = {
+            "batch_size": self.batch_size,
+            "precision": self.precision,
+            "accumulation": self.accumulation,
+            "batch_norm": _normalised_together(self.batch_norm),
+            "start_from": self._start(declared.start_from),
+            "freeze": _names(self.freeze),
+        }
+        given = {name: value for name, value in changes.items() if value is not None}
+        experiment = dataclasses.replace(experiment, **given)
+        fields: Any = identity_fields(experiment)
+        suffix = "" if fields == identity_fields(declared) else f"-{digest(fields)[:8]}"
+        if self.start_from is not None:
+            # Where the weights lie is no part of the fields, so what they are counts.
+            suffix = f"-{digest([fields, digest_of_start(experiment.start_from)])[:8]}"
         if self.seed is not None:
             experiment = dataclasses.replace(experiment, seed=self.seed)
-        out = self.out or Path("runs") / self.name / (
-            f"{experiment.dataset}-seed{experiment.seed}{suffix}"
-        )
-        keep_freed_memory()
-        result = run(experiment, out, workbench=bench, title=self.name)
-        if self.json:
-            print_json(result | {"directory": str(out)})
-            return 0
-        if result["status"] == "diverged":
-            print_line(
-                f"diverged: the loss stopped being finite at {result['diverged_at_step']}"
-            )
-        else:
-            print_line(
-                f"{bench.dataset(experiment.dataset).label}: test error "
-                f"{result['test_error']:.2%} ({result['test_wrong']} of "
-                f"{result['test_examples']} wrong), validation error "
-                f"{result['validation_error']:.2%}, {result['steps']} steps, "
-                f"{result['wall_seconds']:.1f} s, "
-                f"resumed_at_step {result['resumed_at_step']}"
-            )
-        print_line(f"run: {out}")
-        return 0
+        return experiment, suffix
+
+    def _start(self, declared: Any) -> Any:
+        """Return what the flags make of the declared ``start_from``."""
+        from cnn_jax.errors import UserError
+        from cnn_jax.experiment.start import StartFrom
+
+        start = declared
+        if self.start_from is not None:
+            start = StartFrom(path=self.start_from, weights=self.weights)
+        elif self.weights is not None:
+            raise UserError("--weights says what --start-from FILE holds; give both")
+        fresh = _names(self.fresh)
+        if fresh is None:
+            return start
+        if start is None:
+            raise UserError("--fresh names what --start-from is not to give; give both")
+        return dataclasses.replace(start, fresh=fresh)
+
+
+def _normalised_together(text: str | None) -> Any:
+    from cnn_jax.errors import UserError
+    from cnn_jax.experiment.declaration import GhostBatch
+
+    if text is None or text in ("global", "per_replica"):
+        return text
+    kind, _, rows = text.partition(":")
+    if kind != "ghost" or not rows.isdigit():
+        raise UserError(f"--batch-norm {text}: not global, per_replica or ghost:N")
+    return GhostBatch(int(rows))
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _told(result: Any, label: str) -> str:
+    if result["status"] == "diverged":
+        return f"diverged: the loss stopped being finite at {result['diverged_at_step']}"
+    return (
+        f"{label}: test error {result['test_error']:.2%} ({result['test_wrong']} of "
+        f"{result['test_examples']} wrong), validation error "
+        f"{result['validation_error']:.2%}, {result['steps']} steps, "
+        f"{result['wall_seconds']:.1f} s, resumed_at_step {result['resumed_at_step']}"
+    )
