@@ -1,6 +1,11 @@
 import gc
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
+
+# Tests compile more than they compute. In the environment, so that processes which a test
+# starts compute the same bits; what is read off a compiled program takes it out.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import jax
 import numpy as np
@@ -8,9 +13,12 @@ import pytest
 
 from cnn_jax.layers.tracing import trace_variables
 
-# Two CPU devices make parallel code testable anywhere; set in this process only, so that
+# Four CPU devices make parallel code testable anywhere; set in this process only, so that
 # commands that a test starts see the machine as it is.
-jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_num_cpu_devices", 4)
+# Where a plugin of pytest has imported JAX before this file.
+fast = os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] == "1"
+jax.config.update("jax_disable_most_optimizations", fast)
 # [N, C] + [C] is an accident more often than an intention.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
