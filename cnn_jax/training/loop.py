@@ -161,7 +161,7 @@ def fit(
     """
     step = int(state.step)
     pending: Metrics | None = None
-    watch, first, dispatches = _Stopwatch(), True, 0
+    watch, dispatches = _Stopwatch(), 0
     looked = saved = time.perf_counter()
     diverged = False
     while step < plan.total_steps:
@@ -170,11 +170,10 @@ def fit(
         step += count
         dispatches += 1
         hooks.executed(count)
-        if first:  # the first dispatch compiled
+        if dispatches == 1:  # it compiled
             jax.block_until_ready(metrics)
             watch.skip()
             looked = time.perf_counter()
-            first = False
         else:
             watch.count(count * plan.batch_size)
         if pending is not None:

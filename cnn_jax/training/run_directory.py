@@ -3,7 +3,7 @@
 manifest.json    what is run here; written first
 metrics.jsonl    one line an epoch
 attempts.jsonl   one line each time the run was started
-checkpoints/     the newest states
+checkpoints/     the newest states, and the best
 result.json      written last; a directory that has it is never opened again
 """
 
