@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 from jaxtyping import Array, Float, Int, UInt8
@@ -13,9 +14,10 @@ Images = Float[Array, "batch height width channels"]
 """Images as a network sees them: preprocessed, float32."""
 Features = Float[Array, "batch ..."]
 """What flows between two layers."""
-Labels = Int[Array, " batch"]
-Logits = Float[Array, "batch classes"]
-"""Class scores, larger is better."""
+Labels = Int[Array, "batch ..."]
+"""What is right: a class each; for other tasks more, see ``training/structured_losses``."""
+Logits = Float[Array, "batch ..."]
+"""Scores, larger is better: [N, classes] where the task is to classify."""
 Key = jax.Array
 """A typed JAX random key (``jax.random.key``)."""
 Variables = dict[str, Any]
@@ -24,6 +26,31 @@ ImageShape = tuple[int, int, int]
 """Height, width, channels."""
 
 Task = Literal["classify", "multi_label", "multi_head", "sequence", "unsupervised"]
+"""What an output means: one class; a set of them; a number as its length and digits; a
+class at each place of a sequence; nothing that labels could say."""
+
+_Declaring = TypeVar("_Declaring", bound=Callable[..., Any])
+
+
+def task_of(declared: Any) -> Task:
+    """Return the task of a model, or the one that a loss or a protocol serves.
+
+    It is their attribute ``task``; what has none classifies.
+    """
+    while isinstance(declared, partial):
+        declared = declared.func
+    task: Task = getattr(declared, "task", "classify")
+    return task
+
+
+def serves(task: Task) -> Callable[[_Declaring], _Declaring]:
+    """Return a decorator that writes the ``task`` of a function down."""
+
+    def declare(function: Any) -> Any:
+        function.task = task
+        return function
+
+    return declare
 
 
 class Batch(NamedTuple):

@@ -39,6 +39,21 @@ def scaled_tanh(x: Features) -> Features:
     return 1.7159 * jnp.tanh(x * (2.0 / 3.0))
 
 
+def hard_tanh(x: Features) -> Features:
+    """Return x cut off at -1 and 1; the slope is 1 between them, 0 outside."""
+    return jnp.clip(x, -1.0, 1.0)
+
+
+def softplus(x: Features) -> Features:
+    """Return log(1 + exp(x)), a ReLU without its corner; no x overflows."""
+    return nn.softplus(x)
+
+
+def softmax(x: Features) -> Features:
+    """Return exp(x_j) / sum over k of exp(x_k), over the last axis; no x overflows."""
+    return nn.softmax(x, axis=-1)
+
+
 def leaky_relu(x: Features) -> Features:
     """Return x where positive, 0.01 x elsewhere."""
     return nn.leaky_relu(x, 0.01)

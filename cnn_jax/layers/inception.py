@@ -27,7 +27,8 @@ from cnn_jax.layers.batch_norm_conv import (
 )
 from cnn_jax.layers.checks import check_images, check_names, check_row, named
 from cnn_jax.layers.dropout import Dropout
-from cnn_jax.layers.rows import TableNetwork, apply_row
+from cnn_jax.layers.rows import apply_row
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.maths.geometry import WindowError
 from cnn_jax.types import Features, Images, Logits
 

@@ -51,3 +51,10 @@ def lecun_uniform(
     """Draw uniformly from +-reach / fan_in: LeCun et al. 1998, appendix A."""
     limit = reach / math.prod(shape[:-1])
     return jax.random.uniform(key, tuple(shape), dtype, -limit, limit)
+
+
+def uniform(
+    key: Key, shape: Sequence[int], dtype: Any = jnp.float32, *, limit: float
+) -> Array:
+    """Draw uniformly from +-``limit``, as Ciresan et al. 2012, Section 2."""
+    return jax.random.uniform(key, tuple(shape), dtype, -limit, limit)

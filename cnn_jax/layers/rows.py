@@ -1,4 +1,4 @@
-"""The table language: rows of plain numbers, and the loop that applies them.
+"""The table language: rows of plain numbers, and what each does.
 
 A row's ``name`` is the paper's layer name and the scope of its parameters. The last row
 of a table is its classifier.
@@ -13,19 +13,19 @@ import flax.linen as nn
 
 from cnn_jax.kernels.convolution import grouped_convolution
 from cnn_jax.kernels.pooling import average_pool, max_pool
-from cnn_jax.layers.activations import Activation, activate, pieces_of, relu
+from cnn_jax.layers.activations import Activation, activate, pieces_of
 from cnn_jax.layers.checks import check_images as check_images
 from cnn_jax.layers.checks import check_names as check_names
 from cnn_jax.layers.checks import check_row as check_row
 from cnn_jax.layers.checks import named as named
 from cnn_jax.layers.drop_connect import DropConnect
 from cnn_jax.layers.dropout import Dropout
-from cnn_jax.layers.initializers import gaussian, he
+from cnn_jax.layers.initializers import gaussian
 from cnn_jax.layers.local_contrast_norm import local_contrast_norm
 from cnn_jax.layers.local_response_norm import local_response_norm
 from cnn_jax.layers.spatial_pyramid_pooling import spatial_pyramid_pool
 from cnn_jax.maths.geometry import output_size
-from cnn_jax.types import Features, Images, ImageShape, Logits
+from cnn_jax.types import Features
 
 Initializer = Callable[..., Any]
 
@@ -249,48 +249,3 @@ def _dense(
 def flatten(x: Features) -> Features:
     """Return [N, everything else], in the order height, width, channels."""
     return x.reshape(x.shape[0], -1)
-
-
-class TableNetwork(nn.Module):
-    """A network that is its table: the rows applied one after the other.
-
-    Attributes:
-        num_classes: outputs of the classifier row.
-        input_shape: height, width, channels of the images it is built for.
-        table: the rows, the classifier last.
-        activation: after every ``Conv`` and ``Dense`` row.
-        initializer: of every kernel.
-    """
-
-    num_classes: int = 10
-    input_shape: ImageShape = (32, 32, 3)
-    table: Table = ()
-    activation: Activation = relu
-    initializer: Initializer = he
-
-    @nn.compact
-    def __call__(self, images: Images, *, train: bool) -> Logits:
-        """Return class scores, [N, num_classes].
-
-        Args:
-            images: preprocessed images, [N, H, W, C].
-            train: draw dropout masks (random stream ``dropout``).
-
-        Raises:
-            ValueError: the images, or what a layer makes of them, do not fit; the
-                message names the layer.
-        """
-        check_images(images, self.input_shape)
-        check_names(self.table)
-        x = images
-        for row in self.table:
-            with named(row, x.shape):
-                x = apply_row(
-                    row,
-                    x,
-                    num_classes=self.num_classes,
-                    activation=self.activation,
-                    initializer=self.initializer,
-                    train=train,
-                )
-        return x

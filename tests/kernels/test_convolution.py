@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from cnn_jax.kernels.convolution import grouped_convolution
+from cnn_jax.kernels.convolution import convolve, cross_correlate, grouped_convolution
+from cnn_jax.maths.geometry import WindowError
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -81,3 +82,52 @@ def test_one_group_does_not_see_the_channels_of_another(draw):
     changed = np.asarray(convolve(x.at[..., 3].add(1.0)) != convolve(x))
     assert not changed[..., :3].any()
     assert changed[..., 3:].all()
+
+
+def _by_loops(images, kernel, stride, padding, sign):
+    """The lectures' sums; sign + for the correlation f(x + y), - for the convolution."""
+    batch, height, width, _ = images.shape
+    edges, features = kernel.shape[:2], kernel.shape[3]
+    # The convolution's first place is where the kernel's last pixel meets f's first.
+    rows, columns = (
+        (size + 2 * padding - edge) // stride + 1
+        for size, edge in zip((height, width), edges, strict=True)
+    )
+    out = np.zeros((batch, rows, columns, features))
+    for n, i, j, k in np.ndindex(out.shape):
+        for a, b in np.ndindex(edges):
+            y = i * stride - padding + (a if sign > 0 else edges[0] - 1 - a)
+            x = j * stride - padding + (b if sign > 0 else edges[1] - 1 - b)
+            if 0 <= y < height and 0 <= x < width:
+                out[n, i, j, k] += images[n, y, x] @ kernel[a, b, :, k]
+    return out
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel_shape", "stride", "padding"),
+    [
+        ((1, 5, 6, 1), (3, 2, 1, 1), 1, 0),
+        ((2, 7, 6, 3), (3, 4, 3, 2), 2, 1),
+        ((1, 4, 4, 2), (3, 3, 2, 1), 1, 2),  # the full result
+    ],
+)
+def test_both_equal_the_sums_of_the_lecture(draw, shape, kernel_shape, stride, padding):
+    images, kernel = draw.standard_normal(shape), draw.standard_normal(kernel_shape)
+
+    @jax.jit
+    def both(images, kernel):
+        options = {"stride": stride, "padding": padding}
+        return [f(images, kernel, **options) for f in (cross_correlate, convolve)]
+
+    with jax.enable_x64(True):
+        results = both(images, kernel)
+    for found, sign in zip(results, (1, -1), strict=True):
+        expected = _by_loops(images, kernel, stride, padding, sign)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-13)
+
+
+def test_a_kernel_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"\(1, 4, 4, 2\) and a kernel of shape \(3, 3, 1"):
+        convolve(jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 1, 1)))
+    with pytest.raises(WindowError, match="a window of 5 does not fit 4 pixels"):
+        cross_correlate(jnp.zeros((1, 4, 4, 1)), jnp.zeros((5, 3, 1, 1)))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.kernels.pooling import average_pool, max_pool
+from cnn_jax.kernels.pooling import average_pool, l2_pool, max_pool
 from cnn_jax.maths.geometry import WindowError, output_size
 
 # Vilaplana's slides on pooling, 2 x 2 windows, stride 2.
@@ -118,3 +118,25 @@ def test_pools_that_make_no_sense_are_refused(pool):
         pool(x, 2, 2, 2)
     with pytest.raises(WindowError, match="stride 0"):
         pool(x, 2, 0)
+
+
+def test_l2_pooling_gives_the_roots_of_the_sums_of_squares():
+    pooled = l2_pool(LECTURE[None, :, :, None], 2, 2)[0, :, :, 0]
+    expected = np.sqrt([[22, 110, 60], [18, 61, 14]])
+    np.testing.assert_allclose(pooled, expected, rtol=1e-6)  # float32
+
+
+@pytest.mark.parametrize(("size", "stride", "padding"), [(3, 2, 1), (2, 3, 0)])
+def test_l2_pooling_equals_a_loop(draw, size, stride, padding):
+    x = draw.standard_normal((2, 7, 6, 3), np.float32)
+    expected = _pool_by_loops(
+        x, size, stride, padding, ceil=False, fill=0.0, combine=np.linalg.norm
+    )
+    np.testing.assert_allclose(l2_pool(x, size, stride, padding), expected, rtol=1e-6)
+
+
+def test_the_gradient_of_l2_pooling_points_along_the_window_and_is_zero_at_zero():
+    x = np.zeros((1, 2, 4, 1), np.float32)
+    x[0, :, :2, 0] = [[3.0, 0.0], [0.0, -4.0]]
+    gradient = _gradient(lambda x: l2_pool(x, 2, 2).sum(), x)
+    np.testing.assert_allclose(gradient, [[0.6, 0, 0, 0], [0, -0.8, 0, 0]], rtol=1e-6)

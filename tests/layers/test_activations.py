@@ -20,11 +20,35 @@ X = np.array([-3, -2, -1, -0.5, 0, 0.5, 1, 2, 3])
         ("leaky_relu", lambda x: np.where(x > 0, x, 0.01 * x)),
         ("elu", lambda x: np.where(x > 0, x, np.exp(x) - 1)),
         ("scaled_tanh", lambda x: 1.7159 * np.tanh(2 * x / 3)),
+        ("hard_tanh", lambda x: np.maximum(-1, np.minimum(1, x))),
+        ("softplus", lambda x: np.log(1 + np.exp(x))),
     ],
 )
 def test_activations_equal_their_formulas(name, formula):
     ours = getattr(activations, name)(jnp.asarray(X, jnp.float32))
     np.testing.assert_allclose(ours, formula(X), rtol=2e-6, atol=1e-7)  # float32
+
+
+def test_softmax_is_a_distribution_over_the_last_axis(draw):
+    scores = draw.standard_normal((3, 5))
+    ours = activations.softmax(jnp.asarray(scores, jnp.float32))
+    powers = np.exp(scores)
+    expected = powers / powers.sum(1, keepdims=True)
+    np.testing.assert_allclose(ours, expected, rtol=2e-6)  # float32
+    shifted = activations.softmax(jnp.asarray(scores + 7.0, jnp.float32))
+    np.testing.assert_allclose(shifted, ours, rtol=4e-6)
+
+
+def test_softmax_and_softplus_of_huge_values_are_finite():
+    np.testing.assert_array_equal(
+        activations.softmax(jnp.array([1e4, -1e4, 1e4])), [0.5, 0.0, 0.5]
+    )
+    np.testing.assert_array_equal(activations.softplus(jnp.array([1e4, -1e4])), [1e4, 0])
+
+
+def test_hard_tanh_has_slope_one_inside_and_zero_outside():
+    slopes = jax.vmap(jax.grad(activations.hard_tanh))(jnp.array([-2.0, -0.9, 0.9, 2.0]))
+    np.testing.assert_array_equal(slopes, [0, 1, 1, 0])
 
 
 def test_lecuns_tanh_maps_one_to_one():

@@ -14,7 +14,8 @@ from cnn_jax.layers.activations import Maxout, PReLU, identity, relu, tanh
 from cnn_jax.layers.batch_layout import BatchLayout, batch_layout
 from cnn_jax.layers.drop_connect import DropConnect, masked_products
 from cnn_jax.layers.editing import resize, without
-from cnn_jax.layers.rows import Classifier, DropConnectDense, TableNetwork
+from cnn_jax.layers.rows import Classifier, DropConnectDense
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.layers.tracing import count_parameters, trace_variables
 
 ROWS, INPUTS, UNITS = 4, 6, 5

@@ -222,7 +222,14 @@ def test_a_branch_that_makes_no_sense_is_refused_with_the_reason(message):
 
 
 @pytest.mark.parametrize(
-    "name", ["googlenet", "googlenet_small", "bn_inception", "inception_v3"]
+    "name",
+    [
+        "bn_inception",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("googlenet", "googlenet_small", "inception_v3")
+        ),
+    ],
 )
 def test_every_row_is_replaced_by_its_like_and_resized_or_refused(name):
     model = cnn_jax.create_model(name)

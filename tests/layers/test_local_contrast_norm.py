@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cnn_jax.layers.local_contrast_norm import local_contrast_norm
-from cnn_jax.layers.rows import Classifier, Dense, LocalContrastNorm, TableNetwork
+from cnn_jax.layers.rows import Classifier, Dense, LocalContrastNorm
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.layers.tracing import trace_output
 
 

@@ -12,8 +12,8 @@ from cnn_jax.layers.rows import (
     Dense,
     LocalResponseNorm,
     MaxPool,
-    TableNetwork,
 )
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.layers.tracing import count_parameters, trace_output, trace_variables
 
 TABLE = (Conv("conv1", 6, 3, groups=2), Dense("fc2", 4), Classifier("fc3"))

@@ -2,8 +2,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from cnn_jax.layers.rows import Classifier, Conv, SpatialPyramidPool, TableNetwork
+from cnn_jax.layers.rows import Classifier, Conv, SpatialPyramidPool
 from cnn_jax.layers.spatial_pyramid_pooling import bin_ranges, spatial_pyramid_pool
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.layers.tracing import trace_output
 from cnn_jax.maths.geometry import WindowError
 
