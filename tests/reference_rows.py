@@ -1,26 +1,26 @@
 """Hold a table network against the layer rows of a paper."""
 
 import math
-from unittest import mock
 
+import flax.linen as nn
 import jax
 import numpy as np
 
 from cnn_jax.analysis.compute import layer_macs
-from cnn_jax.layers import rows
 from cnn_jax.layers.tracing import trace_output, trace_variables
 
 
 def row_shapes(model):
     """Return the output shape of each row, for one image, in order; found in one trace."""
-    shapes, apply_row = {}, rows.apply_row
+    shapes = {}
 
-    def recorded(row, x, **options):
-        y = apply_row(row, x, **options)
-        shapes[row.name] = y.shape[1:]
+    def record(call, arguments, named, context):
+        y = call(*arguments, **named)
+        if context.method_name == "apply_row":
+            shapes[arguments[0].name] = y.shape[1:]
         return y
 
-    with mock.patch.object(rows, "apply_row", recorded):
+    with nn.intercept_methods(record):
         trace_output(model)
     return shapes
 

@@ -2,7 +2,9 @@
 
 Counted are convolutions and dense layers, for one image; biases, activations, pooling and
 normalisation are not. The numbers come from the shapes of kernels and outputs, so they do
-not depend on how a kernel is computed.
+not depend on how a kernel is computed. A layer of another kind that multiplies (local
+connections, convolutions over groups, distances) says itself how often: it has a method
+``multiply_adds`` of its output's shape.
 """
 
 import math
@@ -20,7 +22,7 @@ from cnn_jax.layers.tracing import trace_variables
 
 @contextmanager
 def counted_macs() -> Iterator[Counter[str]]:
-    """Count the multiply-adds of all convolutions and dense layers applied inside.
+    """Count the multiply-adds of all layers applied inside.
 
     Yields:
         The count by parameter scope, in order of use.
@@ -35,12 +37,14 @@ def counted_macs() -> Iterator[Counter[str]]:
     ) -> Any:
         output = call(*args, **kwargs)
         layer = context.module
-        if context.method_name == "__call__" and isinstance(layer, nn.Conv | nn.Dense):
-            # Every output is the dot product of one column of the kernel.
-            kernel = layer.variables["params"]["kernel"]
-            macs["/".join(layer.path)] += math.prod(output.shape) * math.prod(
-                kernel.shape[:-1]
-            )
+        if context.method_name == "__call__":
+            scope = "/".join(layer.path)
+            if hasattr(layer, "multiply_adds"):
+                macs[scope] += layer.multiply_adds(output.shape)
+            elif isinstance(layer, nn.Conv | nn.Dense):
+                # Every output is the dot product of one column of the kernel.
+                kernel = layer.variables["params"]["kernel"]
+                macs[scope] += math.prod(output.shape) * math.prod(kernel.shape[:-1])
         return output
 
     with nn.intercept_methods(count):
@@ -68,7 +72,7 @@ def layer_macs(model: Any) -> dict[str, int]:
 
 
 def count_macs(model: Any) -> int:
-    """Return the multiply-adds of all convolutions and dense layers for one image.
+    """Return the multiply-adds of all layers for one image.
 
     Args:
         model: a module with an ``input_shape`` (height, width, channels).

@@ -121,7 +121,7 @@ def _rows(model: Any, shape: tuple[int, ...]) -> list[LayerRow]:
         if len(shape) != 3 and len(above) == 3:
             # From here on, the input is no image: a row alone would be given one.
             trace_output(model.clone(table=model.table[place - 1 :], input_shape=above))
-        added = 3 - len(shape)
+        added = max(0, 3 - len(shape))  # maps on a group have an axis more
         image: Any = (1,) * added + shape
         # The name of a row changes nothing but the names of its parameters.
         key = repr((dataclasses.replace(row, name="aux" * _is_head(row)), image))

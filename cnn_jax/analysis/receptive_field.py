@@ -72,10 +72,10 @@ def follow(jaxpr: Any, inputs: Sequence[Seen]) -> list[Seen]:
 
 
 def _apply(equation: Any, operands: list[Seen]) -> list[Seen]:
-    for inner in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
-        if inner in equation.params:
-            return follow(equation.params[inner], operands)
     name = equation.primitive.name
+    for inner in ("jaxpr", "call_jaxpr", "fun_jaxpr"):
+        if inner in equation.params and name != "scan":
+            return follow(equation.params[inner], operands)
     rule = _stay if name in ELEMENTWISE else RULES.get(name)
     if rule is None:
         raise NotImplementedError(f"no rule for what {name!r} sees of the image")
@@ -209,6 +209,14 @@ def _reshape(equation: Any, place: Place, _operand: int, _output: int) -> Place:
     return place._replace(axis=axis if axis in kept else kept[0])
 
 
+def _transform(_equation: Any, place: Place, _operand: int, _output: int) -> Place:
+    return _everything(place)  # a Fourier transform, of both axes of an image
+
+
+def _loop(_equation: Any, _place: Place, _operand: int, _output: int) -> Place:
+    raise NotImplementedError("a loop in which units have a place in the image")
+
+
 def _convolution(equation: Any, place: Place, operand: int, _output: int) -> Place:
     params, axis = equation.params, _axis(place)
     if operand:  # an image as kernel
@@ -277,6 +285,8 @@ RULES: dict[str, Callable[[Any, Place, int, int], Place]] = {
     "reshape": _reshape,
     "conv_general_dilated": _convolution,
     "dot_general": _dot,
+    "fft": _transform,
+    "scan": _loop,
     **dict.fromkeys(("reduce_sum", "reduce_max", "reduce_min", "reduce_prod"), _reduce),
     **dict.fromkeys(
         ("reduce_window_sum", "reduce_window_max", "reduce_window_min"), _window

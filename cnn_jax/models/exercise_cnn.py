@@ -12,7 +12,8 @@ Departures:
     biases from 0. The softmax of the output belongs to the loss.
 """
 
-from cnn_jax.layers.rows import Classifier, Conv, Dense, MaxPool, Table, TableNetwork
+from cnn_jax.layers.rows import Classifier, Conv, Dense, MaxPool, Table
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.types import ImageShape, ModelSpec
 
 # fmt: off

@@ -17,7 +17,8 @@ Departures:
 
 from cnn_jax.layers.activations import Activation, tanh
 from cnn_jax.layers.initializers import glorot
-from cnn_jax.layers.rows import Classifier, Dense, Initializer, Table, TableNetwork
+from cnn_jax.layers.rows import Classifier, Dense, Initializer, Table
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.types import ImageShape, ModelSpec
 
 # fmt: off

@@ -10,7 +10,8 @@ Departures:
     +-1 / sqrt(fan_in).
 """
 
-from cnn_jax.layers.rows import Classifier, Conv, Dense, MaxPool, Table, TableNetwork
+from cnn_jax.layers.rows import Classifier, Conv, Dense, MaxPool, Table
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.types import ImageShape, ModelSpec
 
 # fmt: off

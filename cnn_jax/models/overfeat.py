@@ -28,8 +28,8 @@ from cnn_jax.layers.rows import (
     Initializer,
     MaxPool,
     Table,
-    TableNetwork,
 )
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.types import ImageShape, ModelSpec, Printed, Published
 
 # fmt: off

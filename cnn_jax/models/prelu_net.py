@@ -38,8 +38,8 @@ from cnn_jax.layers.rows import (
     MaxPool,
     SpatialPyramidPool,
     Table,
-    TableNetwork,
 )
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.types import ImageShape, Key, ModelSpec, Printed, Published
 
 

@@ -32,8 +32,8 @@ from cnn_jax.layers.rows import (
     LocalResponseNorm,
     MaxPool,
     Table,
-    TableNetwork,
 )
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.types import ImageShape, ModelSpec, Printed, Published
 
 WIDTHS = (64, 128, 256, 512, 512)
@@ -186,6 +186,11 @@ MODELS = {
             _published(4, 24.8, 7.5, _SCALES),
             _published(5, 24.6, 7.4, _CROPS),
             _published(5, 24.4, 7.1, _BOTH),
+            Published(
+                top5=8.43,
+                protocol="ILSVRC-2014 test, 1 network, configuration not stated",
+                source="He et al. 2016, Table 4",
+            ),
         ),
     ),
 }

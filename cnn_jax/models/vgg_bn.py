@@ -20,11 +20,9 @@ Departures:
 
 from functools import partial
 
-import flax.linen as nn
-
 from cnn_jax.layers.activations import activate, pieces_of
 from cnn_jax.layers.batch_norm import BatchNorm, BatchNormalization
-from cnn_jax.layers.checks import check_images, check_names, check_row, named
+from cnn_jax.layers.checks import check_row
 from cnn_jax.layers.rows import (
     Classifier,
     Conv,
@@ -32,11 +30,10 @@ from cnn_jax.layers.rows import (
     MaxPool,
     Row,
     Table,
-    TableNetwork,
-    apply_row,
     convolve,
 )
-from cnn_jax.types import Features, Images, ImageShape, Logits, ModelSpec, Published
+from cnn_jax.layers.table_network import TableNetwork
+from cnn_jax.types import Features, ImageShape, ModelSpec, Published
 
 WIDTHS = (64, 128, 256, 512, 512)
 """Feature maps of the five blocks; each ends with a 2 x 2 maximum."""
@@ -79,36 +76,10 @@ class VGGBatchNorm(TableNetwork):
     table: Table = TABLES["d"]
     batch_norm: BatchNorm = BatchNorm(epsilon=1e-5, momentum=0.9, unbiased=True)
 
-    @nn.compact
-    def __call__(self, images: Images, *, train: bool) -> Logits:
-        """Return class scores, [N, num_classes].
-
-        Args:
-            images: preprocessed images, [N, H, W, C].
-            train: draw dropout masks (random stream ``dropout``), normalise by the batch.
-
-        Raises:
-            ValueError: the images, or what a layer makes of them, do not fit; the
-                message names the layer.
-        """
-        check_images(images, self.input_shape)
-        check_names(self.table)
-        x = images
-        for row in self.table:
-            with named(row, x.shape):
-                x = self._row(row, x, train=train)
-        return x
-
-    def _row(self, row: Row, x: Features, *, train: bool) -> Features:
+    def apply_row(self, row: Row, x: Features, *, train: bool) -> Features:
+        """Normalise by the batch after every convolution; other rows as ever."""
         if not isinstance(row, Conv):
-            return apply_row(
-                row,
-                x,
-                num_classes=self.num_classes,
-                activation=self.activation,
-                initializer=self.initializer,
-                train=train,
-            )
+            return super().apply_row(row, x, train=train)
         check_row(row)
         if x.ndim != 4:
             raise ValueError(

@@ -35,8 +35,8 @@ from cnn_jax.layers.rows import (
     LocalResponseNorm,
     MaxPool,
     Table,
-    TableNetwork,
 )
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.types import ImageShape, ModelSpec, Published
 
 # fmt: off

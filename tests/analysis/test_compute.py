@@ -3,7 +3,8 @@ import pytest
 
 import cnn_jax
 from cnn_jax.analysis.compute import count_macs, layer_macs
-from cnn_jax.layers.rows import Classifier, Conv, Dense, MaxPool, TableNetwork
+from cnn_jax.layers.rows import Classifier, Conv, Dense, MaxPool
+from cnn_jax.layers.table_network import TableNetwork
 
 
 def test_a_grouped_convolution_costs_a_share_of_a_dense_one():

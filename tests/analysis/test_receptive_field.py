@@ -21,8 +21,8 @@ from cnn_jax.layers.rows import (
     LocalResponseNorm,
     MaxPool,
     SpatialPyramidPool,
-    TableNetwork,
 )
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.layers.tracing import trace_variables
 from cnn_jax.maths.receptive_field import gather, pixels, slide, union
 from cnn_jax.models import bn_inception, googlenet, inception_v3
@@ -259,3 +259,26 @@ def test_a_window_at_the_border_sees_what_is_there():
     assert gather(only_padding).size == 0
     with pytest.raises(ValueError, match="strides of 2 and 1 pixels"):
         union(padded, pixels(3))
+
+
+def test_a_fourier_transform_sees_the_whole_image():
+    jaxpr = jax.make_jaxpr(lambda x: jnp.fft.fft2(x))(jnp.zeros((1, 6, 4)) + 0j)
+    image = (Place(1, pixels(6)), Place(2, pixels(4)))
+    ((rows, columns),) = follow(jaxpr, [image])
+    assert (rows.axis, rows.extent.size) == (None, 6)
+    assert (columns.axis, columns.extent.size) == (None, 4)
+
+
+def test_a_loop_is_followed_only_where_units_have_no_place():
+    def loop(x):
+        total = x.sum((1, 2))
+        return jax.lax.map(lambda weight: weight * total, jnp.ones(3))
+
+    def loop_over_images(x):
+        return jax.lax.map(lambda weight: weight * x, jnp.ones(3))
+
+    image = (Place(1, pixels(6)), Place(2, pixels(4)))
+    ((rows, _),) = follow(jax.make_jaxpr(loop)(jnp.zeros((1, 6, 4, 2))), [image])
+    assert (rows.axis, rows.extent.size) == (None, 6)
+    with pytest.raises(NotImplementedError, match="a loop in which units have a place"):
+        follow(jax.make_jaxpr(loop_over_images)(jnp.zeros((1, 6, 4, 2))), [image])

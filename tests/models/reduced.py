@@ -80,9 +80,10 @@ def reduced(name):
         rows = [_narrow(row, multiple) for row in rows]
         notes.append("roots of widths")
     plain = [_without_deviation(row) for row in rows]
-    if plain != rows or _is_fixed_gaussian(model.initializer):
+    fixed = _is_fixed_gaussian(getattr(model, "initializer", None))
+    if plain != rows or fixed:
         notes.append("He's weights")
-        if _is_fixed_gaussian(model.initializer):
+        if fixed:
             model = model.clone(initializer=he)
     changed = {r.name: r for r, old in zip(plain, model.table, strict=True) if r != old}
     if changed:

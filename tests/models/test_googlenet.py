@@ -221,6 +221,7 @@ def test_other_sizes_of_images_work_where_the_windows_fit(monkeypatch):
     assert shapes["linear"] == (1000,)
 
 
+@pytest.mark.slow
 def test_the_small_network_has_the_same_layers_at_a_quarter_of_the_width(monkeypatch):
     small, printed = GoogLeNetSmall(), GoogLeNet()
     assert [r.name for r in small.table] == [r.name for r in printed.table]

@@ -206,6 +206,7 @@ def test_the_statistics_and_the_dropout_are_the_releases():
     assert rates == [0.2]
 
 
+@pytest.mark.slow
 def test_the_head_follows_when_the_module_under_it_is_removed():
     edited = trace_variables(without(InceptionV3(), "mixed_6a"))
     # 35 x 35 maps: 11 x 11 means, 7 x 7 hidden positions.
@@ -214,6 +215,7 @@ def test_the_head_follows_when_the_module_under_it_is_removed():
     assert "aux1" not in trace_variables(without(InceptionV3(), "aux1"))["params"]
 
 
+@pytest.mark.slow
 def test_stem_rows_are_resized_and_modules_replaced():
     wide = resize(InceptionV3(), conv2d_4a_3x3=256)
     kernel = trace_variables(wide)["params"]["mixed_5b"]["conv1x1"]["kernel"]

@@ -153,9 +153,17 @@ def test_the_names_of_the_networks_count_their_weighted_layers():
         ("resnet34", {"shortcut": "none"}, 21_623_848, 3_644_493_824),
         ("resnet50", {"stride_in": "3x3"}, 25_557_032, 4_089_184_256),
         ("resnet101", {"stride_in": "3x3"}, 44_549_160, 7_801_405_440),
-        ("resnet152", {"stride_in": "3x3"}, 60_192_808, 11_513_626_624),
+        pytest.param(
+            "resnet152",
+            {"stride_in": "3x3"},
+            60_192_808,
+            11_513_626_624,
+            marks=pytest.mark.slow,
+        ),
         ("resnet20", {"shortcut": "B"}, 272_474, 40_813_184),
-        ("resnet110", {"shortcut": "B"}, 1_730_714, 253_149_824),
+        pytest.param(
+            "resnet110", {"shortcut": "B"}, 1_730_714, 253_149_824, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_options_have_the_totals_of_the_arithmetic(name, fields, parameters, macs):
@@ -206,8 +214,8 @@ def test_54_blocks_with_survival_one_half_expect_40_and_a_quarter():
         ("resnet34", ("conv1", "pool1", "conv2_1", "conv3_1", "conv3_2", "conv5_3", "gap")),
         ("plain34", ("conv3_1",)),
         ("resnet50", ("pool1", "conv2_1", "conv3_2")),
-        ("resnet152", ("conv4_1",)),
-        ("resnet110", ("conv4_18",)),
+        pytest.param("resnet152", ("conv4_1",), marks=pytest.mark.slow),
+        pytest.param("resnet110", ("conv4_18",), marks=pytest.mark.slow),
     ],
 )
 def test_rows_of_the_real_networks_can_be_removed(name, rows):
