@@ -28,7 +28,7 @@ from cnn_jax.evaluation.measures import (
 from cnn_jax.evaluation.network import Network
 from cnn_jax.evaluation.predictions import Predictions, Setting
 from cnn_jax.evaluation.progress import make_display
-from cnn_jax.evaluation.protocol import PROTOCOLS, Protocol, views
+from cnn_jax.evaluation.protocol import Protocol, check_task, name_of, views
 from cnn_jax.evaluation.protocol import protocol as protocol_named
 from cnn_jax.evaluation.scoring import Speed, compile_scoring, score_pictures
 from cnn_jax.registry import lookup
@@ -124,12 +124,13 @@ def evaluate(
 
     Raises:
         UserError: the dataset does not fit the network, has no example in this split, or
-            can't be read; an unknown protocol or split; a batch size below 1; more
-            devices than there are.
+            can't be read; an unknown protocol or split, or a protocol that does not
+            serve the network's task; a batch size below 1; more devices than there are.
     """
     if batch_size < 1:
         raise UserError(f"batch size is {batch_size}; at least 1 is needed")
     named, rules = _protocol(protocol)
+    check_task(rules, model)
     chosen = choose_devices(devices)
     opened = _opened(dataset, data_dir)
     network = Network(model, variables, preprocessing)
@@ -266,5 +267,4 @@ def _protocol(protocol: Protocol | str) -> tuple[str, Protocol]:
     """Return a protocol with its name."""
     if isinstance(protocol, str):
         return protocol, protocol_named(protocol)
-    own = (name for name, known in PROTOCOLS.items() if type(known) is type(protocol))
-    return next(own, type(protocol).__name__), protocol
+    return name_of(protocol), protocol

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnn_jax.errors import UserError
 from cnn_jax.evaluation.predictions import Predictions
 from cnn_jax.maths.intervals import Interval, student_interval, wilson_interval
 
@@ -70,17 +71,28 @@ class PerClass(NamedTuple):
 
 
 def finite(predictions: Predictions) -> np.ndarray:
-    """Return where all scores of an example are finite, bool [N]."""
+    """Return where all scores of an example are finite, bool [N].
+
+    Raises:
+        UserError: predictions that are not one class an example; every measure asks here.
+    """
+    scores, labels = predictions.log_probabilities, predictions.labels
+    if scores.ndim != 2 or labels.shape != scores.shape[:1]:
+        raise UserError(
+            f"the measures serve classify, scores [N, classes] and labels [N]; these have "
+            f"shapes {scores.shape} and {labels.shape}"
+        )
     return np.isfinite(predictions.log_probabilities).all(axis=-1)
 
 
 def ranks(predictions: Predictions) -> np.ndarray:
     """Return the rank of each label, int [N]; the number of classes if not finite."""
+    known = finite(predictions)
     scores, labels = predictions.log_probabilities, predictions.labels[:, None]
     own = np.take_along_axis(scores, labels.astype(np.int64), axis=-1)
     before = np.arange(scores.shape[-1]) < labels
     rank = ((scores > own) | ((scores == own) & before)).sum(axis=-1)
-    return np.where(finite(predictions), rank, scores.shape[-1])
+    return np.where(known, rank, scores.shape[-1])
 
 
 def guesses(predictions: Predictions) -> np.ndarray:
@@ -112,10 +124,11 @@ def losses(predictions: Predictions) -> np.ndarray:
 
     Infinite where a score is not finite.
     """
+    known = finite(predictions)
     labels = predictions.labels[:, None].astype(np.int64)
     own = np.take_along_axis(predictions.log_probabilities, labels, axis=-1)[:, 0]
     # 0.0 -: a certain guess has loss 0, not -0.
-    return np.where(finite(predictions), 0.0 - own.astype(np.float64), np.inf)
+    return np.where(known, 0.0 - own.astype(np.float64), np.inf)
 
 
 def likelihood(predictions: Predictions) -> Mean | Unknown:

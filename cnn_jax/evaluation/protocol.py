@@ -7,15 +7,17 @@ or scores, stands beside the code that does it, with the paper's section.
 
 import typing
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from jax import Array
 
+from cnn_jax.errors import UserError
 from cnn_jax.evaluation.crops import Crops144, FiftyCrop, OneCrop, TenCrop
 from cnn_jax.evaluation.dense import DenseEvaluation, MultiScale
 from cnn_jax.evaluation.network import Network
 from cnn_jax.registry import lookup
-from cnn_jax.types import Pixels
+from cnn_jax.types import Pixels, task_of
 
 
 class Protocol(typing.Protocol):
@@ -57,6 +59,30 @@ def protocol(name: str) -> Protocol:
         UserError: no such protocol; the message holds near names.
     """
     return lookup(PROTOCOLS, name, what="protocol")
+
+
+def name_of(rules: Protocol) -> str:
+    """Return a protocol's name on the command line, or that of its class."""
+    own = (name for name, known in PROTOCOLS.items() if type(known) is type(rules))
+    return next(own, type(rules).__name__)
+
+
+def check_task(what: Any, model: Any) -> None:
+    """Refuse a network whose task is not the one that is served.
+
+    Args:
+        what: a protocol, which serves classification unless its ``task`` says otherwise,
+            or the name of something else that classifies, such as ``"scan"``.
+        model: the module.
+
+    Raises:
+        UserError: with both tasks by name.
+    """
+    if task_of(what) != task_of(model):
+        name = what if isinstance(what, str) else name_of(what)
+        raise UserError(
+            f"{name} serves {task_of(what)}; {type(model).__name__} is {task_of(model)}"
+        )
 
 
 def views(rules: Protocol) -> int:

@@ -21,6 +21,7 @@ from cnn_jax.errors import UserError
 from cnn_jax.evaluation.convolutional import map_stride, slides_exactly
 from cnn_jax.evaluation.dense import score_map
 from cnn_jax.evaluation.network import Network
+from cnn_jax.evaluation.protocol import check_task
 from cnn_jax.evaluation.resizing import Size
 from cnn_jax.evaluation.views import log_probabilities
 from cnn_jax.training.parallel import compile_step, fetch
@@ -66,8 +67,10 @@ def scan(
         batch_size: windows at once where they are cut out; numbers do not depend on it.
 
     Raises:
-        UserError: the image is smaller than the network's input, or a step below 1.
+        UserError: the image is smaller than the network's input, a step below 1, or a
+            network that does not classify.
     """
+    check_task("scan", network.model)
     height, width, _ = network.model.input_shape
     if image.shape[0] < height or image.shape[1] < width:
         raise UserError(

@@ -18,7 +18,7 @@ from cnn_jax.data.dataset import Pictures
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.network import Network
 from cnn_jax.evaluation.progress import Display
-from cnn_jax.evaluation.protocol import Protocol
+from cnn_jax.evaluation.protocol import Protocol, check_task
 from cnn_jax.training.parallel import Devices, choose_devices, fetch
 
 Scales = tuple[np.ndarray, ...]
@@ -55,7 +55,11 @@ def compile_scoring(
         protocol: how an image is scored.
         devices: the rows of a batch are spread over them, so their number must divide it;
             None for one.
+
+    Raises:
+        UserError: the protocol does not serve the network's task.
     """
+    check_task(protocol, network.model)
     devices = devices or choose_devices()
     arrays = devices.place((network.variables, network.preprocessing))
 

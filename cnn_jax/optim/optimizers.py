@@ -4,7 +4,7 @@ Whatever the rule, a step does these things, in this order:
 
 1. the gradient is clipped (``clip``);
 2. the gradients of the penalties are added (``weight_decay``, ``penalties``);
-3. the rule turns it into an update, at the rate of this step (momentum, RMSProp);
+3. the rule turns it into an update, at the rate of this step (momentum, RMSProp, Adam);
 4. weights decay beside it, at the same rate (``decoupled_decay``);
 5. each unit's weights are held within their bound (``max_norm``).
 
@@ -29,7 +29,12 @@ from cnn_jax.optim.regularization import (
     MaxNorm,
     Penalty,
 )
-from cnn_jax.optim.update_rules import UpdateRule, momentum_rule, rms_prop_rule
+from cnn_jax.optim.update_rules import (
+    UpdateRule,
+    adam_rule,
+    momentum_rule,
+    rms_prop_rule,
+)
 
 
 class Optimizer(Protocol):
@@ -183,6 +188,49 @@ class RmsProp(_Surrounded):
         return _transformation(rule, rate, self, self.weight_decay, self.decay_biases)
 
 
+@dataclass(frozen=True)
+class Adam(_Surrounded):
+    """Adam: Kingma and Ba 2015, Algorithm 1.
+
+    With g the gradient, d the weight decay, e the rate of step t = 1, 2, ...::
+
+        m <- beta1 m + (1 - beta1) (g + d w)      v <- beta2 v + (1 - beta2) (g + d w)^2
+        w <- w - e (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+
+    The defaults are the paper's; it proposes the rate 0.001. AdamW is ``decoupled_decay``
+    without ``weight_decay``.
+
+    Attributes:
+        beta1: in [0, 1).
+        beta2: in [0, 1).
+        epsilon: outside the root; positive.
+        weight_decay: d, at least 0. The penalty is d/2 times the sum of squares.
+        decay_biases: whether others than the parameters called ``kernel`` decay.
+        clip: bound on the gradient of the loss alone, before penalties.
+        penalties: further terms of the loss: L1, L2, elastic net.
+        decoupled_decay: decay that neither mean sees.
+        max_norm: bound on each unit's incoming weights.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    decay_biases: bool = True
+
+    def __post_init__(self) -> None:
+        check_positive("epsilon", self.epsilon)
+        for name in ("beta1", "beta2"):
+            if not 0.0 <= getattr(self, name) < 1.0:
+                raise ValueError(f"{name} {getattr(self, name)} is not in [0, 1)")
+        _check_weight_decay(self.weight_decay)
+
+    def build(self, rate: RateFunction) -> optax.GradientTransformationExtraArgs:
+        """Return the transformation; see ``Optimizer.build``."""
+        rule = adam_rule(self.beta1, self.beta2, self.epsilon)
+        return _transformation(rule, rate, self, self.weight_decay, self.decay_biases)
+
+
 def _transformation(
     rule: UpdateRule,
     rate: RateFunction,
@@ -222,5 +270,9 @@ def _transformation(
 def _check_rule(momentum: float, weight_decay: float) -> None:
     if not 0.0 <= momentum < 1.0:
         raise ValueError(f"momentum {momentum} is not in [0, 1)")
+    _check_weight_decay(weight_decay)
+
+
+def _check_weight_decay(weight_decay: float) -> None:
     if not 0.0 <= weight_decay < math.inf:
         raise ValueError(f"weight_decay {weight_decay} is not a number of at least 0")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float
 
 Rate = Float[Array, ""]
@@ -104,6 +105,25 @@ def rms_prop_rule(
         return way, RmsMomentum(mean_square, velocity.trace)
 
     return UpdateRule(init, update)
+
+
+def adam_rule(beta1: float, beta2: float, epsilon: float) -> UpdateRule:
+    """Return descent along mean gradients over the root of their mean squares.
+
+    The state is optax's: the count of steps, the means ``mu`` and the mean squares ``nu``.
+
+    Args:
+        beta1: share of the mean that is kept.
+        beta2: share of the mean square that is kept.
+        epsilon: added to the root.
+    """
+    adam = optax.scale_by_adam(b1=beta1, b2=beta2, eps=epsilon)
+
+    def update(grads: Any, state: Any, rate: Rate) -> tuple[Any, Any]:
+        way, state = adam.update(grads, state)
+        return _times(rate, way), state
+
+    return UpdateRule(adam.init, update)
 
 
 def _times(rate: Rate, tree: Any) -> Any:

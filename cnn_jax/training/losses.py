@@ -1,6 +1,8 @@
-"""Losses: one value for each example.
+"""Losses of one class an example; ``structured_losses.py`` has those of other tasks.
 
-All compute in float32 at least: bfloat16 scores of a thousand classes have two digits.
+One value for each example. All compute in float32 at least: bfloat16 scores of a thousand
+classes have two digits. A loss serves the task that its attribute ``task`` names (the
+decorator ``types.serves`` writes it down), or classification if it has none.
 """
 
 from collections.abc import Callable

@@ -3,8 +3,9 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
+from cnn_jax.training.structured_losses import right_number
 from cnn_jax.types import Labels, Logits
 
 
@@ -13,7 +14,8 @@ class Metrics(NamedTuple):
 
     Attributes:
         loss_sum: in nats.
-        wrong: examples whose top-1 guess is not the label.
+        wrong: examples whose guess is not the label: all of it, where it is a number, a
+            sequence or a set of classes.
         examples: how many, padding not counted.
     """
 
@@ -35,19 +37,35 @@ def measure(
 ) -> Metrics:
     """Score one batch; a NaN score is a wrong guess.
 
+    The shapes tell the task: labels [N] are classes; labels [N, places] beside scores [N,
+    places, classes] a sequence; labels of the scores' own shape a set of classes, guessed
+    where a score is positive; others a number, see ``right_number``.
+
     Args:
         losses: of each example, in nats.
-        logits: class scores.
-        labels: the right classes.
+        logits: scores.
+        labels: what is right.
         mask: 1.0 for an example, 0.0 for padding.
     """
     real = mask > 0
-    right = (jnp.argmax(logits, -1) == labels) & jnp.isfinite(logits).all(-1)
+    finite = jnp.isfinite(logits.reshape(logits.shape[0], -1)).all(-1)
+    right = _right(logits, labels) & finite
     return Metrics(
         jnp.sum(jnp.where(real, losses, 0.0), dtype=jnp.float32),
         jnp.sum(real & ~right, dtype=jnp.int32),
         jnp.sum(real, dtype=jnp.int32),
     )
+
+
+def _right(logits: Logits, labels: Labels) -> Bool[Array, " batch"]:
+    """Return where the guess is the label, all of it."""
+    if labels.ndim == 1:
+        return jnp.argmax(logits, -1) == labels
+    if logits.ndim == 3:
+        return (jnp.argmax(logits, -1) == labels).all(-1)
+    if labels.shape == logits.shape:
+        return ((logits > 0) == (labels > 0)).all(-1)
+    return right_number(logits, labels)
 
 
 def merge(first: Metrics, second: Metrics) -> Metrics:

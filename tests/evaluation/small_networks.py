@@ -6,7 +6,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from cnn_jax.data.preprocessing import Preprocessing
 from cnn_jax.evaluation.network import Network
-from cnn_jax.layers.rows import Classifier, Conv, Dense, MaxPool, TableNetwork
+from cnn_jax.layers.rows import Classifier, Conv, Dense, MaxPool
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.layers.tracing import trace_variables
 
 # Nothing is padded: 14 -> 12 -> 6 -> 4 -> 2 pixels, stride 4.

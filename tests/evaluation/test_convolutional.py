@@ -23,8 +23,8 @@ from cnn_jax.layers.rows import (
     LocalContrastNorm,
     LocalResponseNorm,
     MaxPool,
-    TableNetwork,
 )
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.layers.tracing import trace_variables
 from tests.evaluation.small_networks import (
     PADDED,
