@@ -2,7 +2,8 @@
 
 An augmentation is a frozen dataclass of plain numbers (it is part of an experiment's
 identity) and a pure function of (key, image, facts). Elastic distortion stands in
-``data/elastic.py``, cutting to another size in ``data/cropping.py``.
+``data/elastic.py``, photometric distortion in ``data/photometric.py``, what gives another
+size in ``data/cropping.py`` and ``data/resized_crop.py``.
 """
 
 from collections.abc import Sequence
@@ -29,7 +30,8 @@ Facts = Any
 class Augmentation(Protocol):
     """A random change of one image that keeps its label.
 
-    The shape stays too, but for ``data/cropping.py``, which cuts to a fixed smaller one.
+    The shape stays too, but for ``data/cropping.py`` and ``data/resized_crop.py``, which
+    give a fixed other one.
     """
 
     def fit(self, images: np.ndarray) -> Facts:

@@ -29,7 +29,7 @@ class Pictures(NamedTuple):
 
     Attributes:
         decode: position in the split -> uint8 [height, width, channels]; may be called
-            from several threads.
+            from several threads, and pickled for another process.
         labels: int32 [N].
         names: what to call each example; unique, and the same however the images are
             packed.
@@ -59,6 +59,7 @@ class Dataset:
         pictures: opens one split of a dataset whose images may differ in size; with a
             height and width its images are those of ``read``. None where ``read`` is all
             there is.
+        fingerprint_rule: what the fingerprint is made of, for people.
     """
 
     name: str
@@ -68,3 +69,4 @@ class Dataset:
     fingerprint: str
     read: Callable[[ImageShape], Splits]
     pictures: OpenPictures | None = None
+    fingerprint_rule: str = "all images and labels"

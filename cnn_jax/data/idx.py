@@ -1,8 +1,11 @@
-"""MNIST in its IDX files.
+"""MNIST and Fashion-MNIST in their IDX files.
 
 Source: Y. LeCun, C. Cortes and C. Burges, "The MNIST database of handwritten digits", file
     format section: big-endian magic number (third byte 8 = unsigned byte, fourth byte =
     number of dimensions), the dimensions as 32-bit integers, then the bytes.
+    H. Xiao, K. Rasul and R. Vollgraf, "Fashion-MNIST: a Novel Image Dataset for
+    Benchmarking Machine Learning Algorithms", arXiv:1708.07747, Table 2: the same files,
+    names and sizes for the ten classes of ``FASHION``.
 """
 
 import gzip
@@ -13,18 +16,32 @@ from pathlib import Path
 
 import numpy as np
 
-from cnn_jax.data.dataset import Dataset, Split, Splits
+from cnn_jax.data.collection import Collection, Part, open_collection
+from cnn_jax.data.data_dir import check_data_dir
+from cnn_jax.data.dataset import Dataset
 from cnn_jax.data.fingerprint import fingerprint
-from cnn_jax.data.pixels import check_shape, pad_grey, resize_grey, with_channels
+from cnn_jax.data.pixels import MAX_PADDING as MAX_PADDING
 from cnn_jax.errors import UserError
-from cnn_jax.types import ImageShape
 
 IMAGES, LABELS = 2051, 2049  # magic numbers: unsigned bytes in 3 and in 1 dimensions
 SIDE = 28
 VALIDATION = 5000
-MAX_PADDING = 4  # pixels a side; LeCun et al. 1998 put 28x28 into 32x32, that is 2
 GZIP_MAGIC = b"\x1f\x8b"
 STEMS = ("train-images", "train-labels", "t10k-images", "t10k-labels")
+DIGITS = tuple("0123456789")
+MNIST_BEGINS = (5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5, 3, 6, 1, 7, 2, 8, 6, 9)
+FASHION = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 
 
 def open_mnist(data_dir: Path | None) -> Dataset:
@@ -43,7 +60,37 @@ def open_mnist(data_dir: Path | None) -> Dataset:
         UserError: no such directory or file, or a file that is not what it should be;
             the message names it.
     """
-    directory = _existing(data_dir)
+    return open_collection(find_mnist(data_dir))
+
+
+def open_fashion_mnist(data_dir: Path | None) -> Dataset:
+    """Open ``fashion_mnist``: in all as ``open_mnist`` opens MNIST.
+
+    Raises:
+        UserError: as ``open_mnist`` does; or the files are those of MNIST.
+    """
+    return open_collection(find_fashion_mnist(data_dir))
+
+
+def find_mnist(data_dir: Path | None) -> Collection:
+    """Return the examples of ``mnist``; see ``open_mnist``."""
+    return _collect(data_dir, "mnist", "MNIST", DIGITS)
+
+
+def find_fashion_mnist(data_dir: Path | None) -> Collection:
+    """Return the examples of ``fashion_mnist``; see ``open_fashion_mnist``."""
+    found = _collect(data_dir, "fashion_mnist", "Fashion-MNIST", FASHION)
+    # The two datasets have files of the same names, in folders that look alike.
+    if tuple(found.parts["train"].labels[: len(MNIST_BEGINS)]) == MNIST_BEGINS:
+        raise UserError(f"{data_dir} holds MNIST, expected Fashion-MNIST")
+    return found
+
+
+def _collect(
+    data_dir: Path | None, name: str, title: str, classes: tuple[str, ...]
+) -> Collection:
+    expected = f"expected a directory with the four IDX files of {title}"
+    directory = check_data_dir(data_dir, name, expected)
     paths = {stem: _find(directory, stem) for stem in STEMS}
     files = {stem: _bytes_of(path) for stem, path in paths.items()}
     arrays = {stem: parse_idx(files[stem], paths[stem], _magic(stem)) for stem in STEMS}
@@ -56,26 +103,22 @@ def open_mnist(data_dir: Path | None) -> Dataset:
             f"{paths['train-images']} holds {count} images; more than {VALIDATION} are"
             f" needed, because the last {VALIDATION} are the validation split"
         )
-
-    def read(shape: ImageShape) -> Splits:
-        check_shape(shape)
-        train = _shaped(arrays["train-images"], shape)
-        test = _shaped(arrays["t10k-images"], shape)
-        train_labels = arrays["train-labels"].astype(np.int32)
-        cut = count - VALIDATION
-        return Splits(
-            train=Split(train[:cut], train_labels[:cut]),
-            validation=Split(train[cut:], train_labels[cut:]),
-            test=Split(test, arrays["t10k-labels"].astype(np.int32)),
-        )
-
-    return Dataset(
-        name="mnist",
-        label="MNIST",
-        classes=tuple("0123456789"),
+    return Collection(
+        name=name,
+        label=title,
+        classes=classes,
         channels=1,
         fingerprint=fingerprint(files.items()),
-        read=read,
+        fingerprint_rule="names and content of the four files, unpacked",
+        parts={
+            part: Part(
+                arrays[f"{stem}-images"][..., None],
+                arrays[f"{stem}-labels"].astype(np.int32),
+            )
+            for part, stem in (("train", "train"), ("test", "t10k"))
+        },
+        held_out=np.arange(count) >= count - VALIDATION,
+        grey=(SIDE, SIDE),
     )
 
 
@@ -110,19 +153,6 @@ def parse_idx(content: bytes, path: Path, magic: int) -> np.ndarray:
             f" by its header ({' x '.join(map(str, shape))})"
         )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
-
-
-def _existing(data_dir: Path | None) -> Path:
-    expected = "expected a directory with the four IDX files of MNIST"
-    if data_dir is None:
-        raise UserError(f"mnist needs --data-dir; {expected}")
-    if not data_dir.exists():
-        raise UserError(f"--data-dir {data_dir} does not exist; {expected}")
-    if not data_dir.is_dir():
-        raise UserError(f"--data-dir {data_dir} is not a directory; {expected}")
-    if not any(data_dir.iterdir()):
-        raise UserError(f"--data-dir {data_dir} is empty; {expected}")
-    return data_dir
 
 
 def _magic(stem: str) -> int:
@@ -178,10 +208,3 @@ def _check_pair(
         raise UserError(
             f"{labels_path}: label {labels[wrong[0]]} at index {wrong[0]}, allowed 0 to 9"
         )
-
-
-def _shaped(images: np.ndarray, shape: ImageShape) -> np.ndarray:
-    height, width, channels = shape
-    padded = range(SIDE, SIDE + 2 * MAX_PADDING + 1)
-    fit = pad_grey if height in padded and width in padded else resize_grey
-    return with_channels(fit(images, height, width), channels)

@@ -5,6 +5,8 @@ import numpy as np
 from cnn_jax.errors import UserError
 from cnn_jax.types import ImageShape
 
+MAX_PADDING = 4  # pixels a side; LeCun et al. 1998 put 28x28 into 32x32, that is 2
+
 
 def check_shape(shape: ImageShape) -> None:
     """Raise ``UserError`` unless ``shape`` is (height, width, 1 or 3), sizes at least 1."""
@@ -57,3 +59,24 @@ def pad_grey(images: np.ndarray, height: int, width: int) -> np.ndarray:
 def with_channels(images: np.ndarray, channels: int) -> np.ndarray:
     """Turn grey images, uint8 [N, H, W], into [N, H, W, channels] by repeating them."""
     return np.repeat(images[..., None], channels, axis=3)
+
+
+def fit_grey(images: np.ndarray, shape: ImageShape) -> np.ndarray:
+    """Bring small grey images to a shape, as those of MNIST are.
+
+    They are put into the middle of a black frame where height and width are those of the
+    images or up to 8 pixels more (at most ``MAX_PADDING`` a side), and resized bilinearly
+    to anything else; three channels repeat the grey one.
+
+    Args:
+        images: uint8 [N, H, W].
+        shape: (height, width, channels) of the result.
+
+    Returns:
+        uint8 [N, height, width, channels].
+    """
+    check_shape(shape)
+    height, width, channels = shape
+    more = (height - images.shape[1], width - images.shape[2])
+    fit = pad_grey if all(0 <= m <= 2 * MAX_PADDING for m in more) else resize_grey
+    return with_channels(fit(images, height, width), channels)

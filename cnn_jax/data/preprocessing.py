@@ -5,6 +5,7 @@ applying them is part of the compiled step (``apply_preprocessing``). The unit o
 pixel value / 255.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
@@ -50,11 +51,15 @@ class Normalization:
         white: the value of a white pixel before the mean is subtracted, where no
             deviation is divided by: 1, or 255 as in the papers up to 2014, whose initial
             deviations of 0.01 are made for it.
+        levels: the values of a black and of a white pixel, where nothing is measured:
+            ``mean`` and ``deviation`` are ``"none"`` and ``white`` is 1. (-0.1, 1.175) in
+            LeCun et al. 1998, Section II.B, for white digits on black.
     """
 
     mean: MeanOf = "channel"
     deviation: DeviationOf = "channel"
     white: White = 1
+    levels: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         fields = (("mean", MeanOf), ("deviation", DeviationOf), ("white", White))
@@ -63,6 +68,13 @@ class Normalization:
                 raise ValueError(
                     f"{name} {getattr(self, name)!r} is not one of {get_args(allowed)}"
                 )
+        if self.levels is None:
+            return
+        black, white = self.levels
+        if not -math.inf < black < white < math.inf:
+            raise ValueError(f"levels {self.levels}: black must be below white")
+        if (self.mean, self.deviation, self.white) != ("none", "none", 1):
+            raise ValueError("levels need mean 'none', deviation 'none' and white 1")
 
     def fit(self, images: np.ndarray) -> Preprocessing:
         """Measure the training images.
@@ -94,6 +106,10 @@ class Normalization:
             mean = total / (255.0 * images.shape[0])
 
         deviation = np.full(channels, 1.0 / self.white)
+        if self.levels is not None:
+            black, white = self.levels
+            mean -= black / (white - black)
+            deviation /= white - black
         if self.deviation == "channel":
             # Python integers: the variance of a constant channel must be 0, not 1e-17.
             numerators = [

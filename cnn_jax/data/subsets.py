@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from cnn_jax.data.dataset import Split, Splits
+from cnn_jax.data.dataset import Pictures, Split, Splits
 from cnn_jax.data.order import random_order
 from cnn_jax.errors import UserError
 
@@ -24,16 +24,27 @@ def subset(splits: Splits, train_examples: int | None) -> Splits:
     Raises:
         UserError: ``train_examples`` is below 1 or above what there is.
     """
-    if train_examples is None:
-        return splits
     labels = splits.train.labels
+    chosen = balanced_subset(labels, train_examples)
+    if chosen is None:
+        return splits
+    return splits._replace(train=Split(splits.train.images[chosen], labels[chosen]))
+
+
+def balanced_subset(labels: np.ndarray, train_examples: int | None) -> np.ndarray | None:
+    """Return the positions of that training subset, None for all.
+
+    Raises:
+        UserError: ``train_examples`` is below 1 or above what there is.
+    """
+    if train_examples is None:
+        return None
     if not 1 <= train_examples <= len(labels):
         raise UserError(
             f"a training subset of {train_examples} examples was asked for;"
             f" allowed are 1 to {len(labels)}"
         )
-    chosen = balanced(labels, train_examples)
-    return splits._replace(train=Split(splits.train.images[chosen], labels[chosen]))
+    return balanced(labels, train_examples)
 
 
 def balanced(labels: np.ndarray, count: int) -> np.ndarray:
@@ -48,7 +59,7 @@ def balanced(labels: np.ndarray, count: int) -> np.ndarray:
     return np.sort(np.lexsort((labels, rank))[:count])
 
 
-def check_labels(split: Split, num_classes: int, where: str) -> None:
+def check_labels(split: Split | Pictures, num_classes: int, where: str) -> None:
     """Refuse labels that are not among the model's classes.
 
     Args:

@@ -53,5 +53,6 @@ def open_synthetic() -> Dataset:
         channels=1,
         # The images depend on the shape asked for; these numbers are what fixes them.
         fingerprint=fingerprint([("rule", f"{counts} {CLASSES} {GRID} {KEY}".encode())]),
+        fingerprint_rule="the numbers that the images are made by",
         read=read,
     )

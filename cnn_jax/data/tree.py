@@ -1,68 +1,58 @@
-"""Find and read a tree ``train/<class>/*``, ``test/<class>/*``: a directory or a tar."""
+"""Find a tree ``train/<class>/*``, ``test/<class>/*`` of files: a directory or a tar."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+
+import numpy as np
 
 from cnn_jax.data.archive import Parts, is_archive, read_archive
-from cnn_jax.data.decoding import ImageFile
+from cnn_jax.data.data_dir import check_data_dir
+from cnn_jax.data.stored_files import Stored, StoredFiles, Stretch, stored_files
 from cnn_jax.errors import UserError
 
-SPLITS = ("train", "test")
+SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+"""What the folders of the splits are called, and which split that is."""
+
 EXPECTED = (
     "expected a directory with train/<class>/ and test/<class>/, or a tar of one"
     " (.tar, .tar.gz, .tar.xz)"
 )
 
-Found = dict[Parts, bytes | None]
+Found = dict[Parts, Stored | None]
 """Contents by path; None stands for a folder."""
-
-
-class Entry(NamedTuple):
-    """One image file of the tree, encoded."""
-
-    folder: str
-    name: str
-    content: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """An image tree, read but not decoded.
+    """An image tree; its files lie where they lay, or were unpacked into memory.
 
     Attributes:
         name: of the folder or the archive, without suffix.
         where: what stands before ``train/...`` in a message: ``"dir/"``, ``"a.tar!"``.
         classes: class names, sorted.
-        train: files, sorted by class and name.
-        test: likewise.
+        files: by split, sorted by class and name; called ``train/cat/0.png``.
+        labels: of the files, int32 [N].
     """
 
     name: str
     where: str
     classes: tuple[str, ...]
-    train: tuple[Entry, ...]
-    test: tuple[Entry, ...]
-
-    def files(self, split: str, entries: tuple[Entry, ...]) -> list[ImageFile]:
-        """Return entries with the names under which messages speak of them."""
-        return [
-            ImageFile(f"{self.where}{split}/{entry.folder}/{entry.name}", entry.content)
-            for entry in entries
-        ]
+    files: dict[str, StoredFiles]
+    labels: dict[str, np.ndarray]
 
 
 def read_tree(data_dir: Path | None, dataset: str) -> Tree:
-    """Read all files of the tree that ``data_dir`` stands for.
+    """Find all files of the tree that ``data_dir`` stands for.
 
     ``data_dir`` may be the archive itself, the directory that holds ``train`` and
     ``test``, a directory with exactly one folder that does, or a directory with exactly
     one tar archive; they are looked for in this order. In an archive, too, the tree may
     lie inside one folder. Archives are known by their content, not their suffix.
 
-    Names that begin with a dot are ignored, and so is what lies beside ``train`` and
-    ``test``. Symbolic links in a directory are followed; in an archive they are refused.
+    There may be a ``validation`` (or ``val``) beside ``train`` and ``test``, or in place of
+    ``test``. Names that begin with a dot are ignored, and so is what else lies there.
+    Symbolic links in a directory are followed; in an archive they are refused.
 
     Args:
         data_dir: what the user gave.
@@ -71,16 +61,13 @@ def read_tree(data_dir: Path | None, dataset: str) -> Tree:
     Raises:
         UserError: there is no such tree, or it is not as it should be.
     """
-    if data_dir is None:
-        raise UserError(f"{dataset} needs --data-dir; {EXPECTED}")
-    if not data_dir.exists():
-        raise UserError(f"--data-dir {data_dir} does not exist; {EXPECTED}")
-    if data_dir.is_file():
-        return _from_archive(data_dir)
+    place = check_data_dir(data_dir, dataset, EXPECTED, file=True)
+    if place.is_file():
+        return _from_archive(place)
     try:
-        return _from_directory(data_dir)
+        return _from_directory(place)
     except OSError as error:
-        where = error.filename or data_dir
+        where = error.filename or place
         raise UserError(f"{where} can't be read: {error.strerror}") from None
 
 
@@ -117,18 +104,22 @@ def _from_directory(directory: Path) -> Tree:
         if len(archives) == 1:
             return _from_archive(archives[0])
         several = ", ".join(p.name for p in [*holders, *archives])
-        found = f"has several to choose from ({several})" if several else "has none"
+        found = (
+            f"has several to choose from ({several})"
+            if several
+            else "holds no tree of images"
+        )
         raise UserError(f"--data-dir {directory} {found}; {EXPECTED}")
     found_files: Found = {}
     for split in SPLITS:
         if (root / split).is_dir():
             found_files[(split,)] = None
-            _walk(os.fspath(root / split), (split,), found_files)
-    return _checked(found_files, name=root.resolve().name, where=f"{root}{os.sep}")
+            _walk(os.path.join(root, split), (split,), found_files)
+    return _checked(found_files, name=root.resolve().name, where=os.path.join(root, ""))
 
 
 def _walk(folder: str, parts: Parts, found: Found) -> None:
-    """Read ``<class>/<file>`` below a split; a folder any deeper is only noted."""
+    """Find ``<class>/<file>`` below a split; a folder any deeper is only noted."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
@@ -139,33 +130,48 @@ def _walk(folder: str, parts: Parts, found: Found) -> None:
                 if len(inner) < 3:
                     _walk(entry.path, inner, found)
             else:
-                with open(entry.path, "rb") as file:
-                    found[inner] = file.read()
+                found[inner] = Stretch(entry.path, 0, entry.stat().st_size)
 
 
 def _checked(found: Found, *, name: str, where: str) -> Tree:
     """Sort what was found into a ``Tree``, or say what is wrong with it."""
-    files = _by_class(found, where)
-    train, test = set(files["train"]), set(files["test"])
-    if train != test:
-        only = [f"train/{c}" for c in sorted(train - test)]
-        only += [f"test/{c}" for c in sorted(test - train)]
-        raise UserError(
-            f"{where}train and {where}test must have the same classes;"
-            f" without a counterpart: {', '.join(only)}"
-        )
+    by_class = _by_class(found, where)
+    folders = {SPLITS[f]: f for f in SPLITS if f in by_class}
+    if len(folders) < len(by_class):
+        raise UserError(f"{where} has both validation/ and val/, expected one of them")
+    for split, instead in (("train", "train"), ("test", "validation")):
+        if split not in folders and instead not in folders:
+            raise UserError(f"{where}{split} is missing or empty; {EXPECTED}")
+    classes = sorted(by_class["train"])
+    for folder, inside in by_class.items():
+        only = [f"train/{c}" for c in classes if c not in inside]
+        only += [f"{folder}/{c}" for c in inside if c not in by_class["train"]]
+        if only:
+            raise UserError(
+                f"{where}train and {where}{folder} must have the same classes;"
+                f" without a counterpart: {', '.join(only)}"
+            )
     return Tree(
         name=name,
         where=where,
-        classes=tuple(sorted(train)),
-        train=tuple(e for c in sorted(train) for e in files["train"][c]),
-        test=tuple(e for c in sorted(test) for e in files["test"][c]),
+        classes=tuple(classes),
+        files={
+            split: stored_files(where, (file for c in classes for file in by_class[f][c]))
+            for split, f in folders.items()
+        },
+        labels={
+            split: np.repeat(
+                np.arange(len(classes), dtype=np.int32),
+                [len(by_class[f][c]) for c in classes],
+            )
+            for split, f in folders.items()
+        },
     )
 
 
-def _by_class(found: Found, where: str) -> dict[str, dict[str, list[Entry]]]:
-    """Return the files by split and class, each sorted by name."""
-    files: dict[str, dict[str, list[Entry]]] = {split: {} for split in SPLITS}
+def _by_class(found: Found, where: str) -> dict[str, dict[str, list[tuple[str, Stored]]]]:
+    """Return the files by split folder and class, each sorted by name."""
+    files: dict[str, dict[str, list[tuple[str, Stored]]]] = {}
     for parts, content in sorted(found.items(), key=lambda item: item[0]):
         if parts[0] not in SPLITS or (len(parts) == 1 and content is None):
             continue
@@ -173,13 +179,11 @@ def _by_class(found: Found, where: str) -> dict[str, dict[str, list[Entry]]]:
         if depth != 3:
             kind = "lies outside of a" if depth < 3 else "is a folder inside a"
             raise UserError(f"{where}{'/'.join(parts[:3])} {kind} class folder; {EXPECTED}")
-        in_class = files[parts[0]].setdefault(parts[1], [])
+        in_class = files.setdefault(parts[0], {}).setdefault(parts[1], [])
         if content is not None:
-            in_class.append(Entry(parts[1], parts[2], content))
-    for split in SPLITS:
-        if not files[split]:
-            raise UserError(f"{where}{split} is missing or empty; {EXPECTED}")
-        for folder, entries in files[split].items():
+            in_class.append(("/".join(parts), content))
+    for folder, inside in files.items():
+        for name, entries in inside.items():
             if not entries:
-                raise UserError(f"{where}{split}/{folder} is empty, expected images")
+                raise UserError(f"{where}{folder}/{name} is empty, expected images")
     return files

@@ -5,7 +5,8 @@ import tarfile
 
 import pytest
 
-from cnn_jax.data.archive import is_archive, read_archive
+from cnn_jax.data.archive import first_file, is_archive, read_archive, read_inner_archive
+from cnn_jax.data.stored_files import Stretch, read_stored
 from cnn_jax.errors import UserError
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
@@ -30,6 +31,13 @@ def tar_bytes(members, format=tarfile.GNU_FORMAT):
                 name, content = entry
                 tar.addfile(member(name, size=len(content)), io.BytesIO(content))
     return packed.getvalue()
+
+
+def loaded(path):
+    return {
+        parts: None if content is None else read_stored(content)
+        for parts, content in read_archive(path).items()
+    }
 
 
 def refusal(tmp_path, content):
@@ -67,14 +75,15 @@ def test_every_tar_format_reads_as_the_standard_library_reads_it(tmp_path, forma
         for name, content in zip(names, contents, strict=True)
     }
     expected |= {("train",): None, ("empty",): None}
-    assert read_archive(path) == expected
+    assert loaded(path) == expected
     assert is_archive(path)
+    assert first_file(path) == ("train", "cat", "a.png")
 
 
 def test_the_last_of_two_members_with_one_name_counts(tmp_path):
     path = tmp_path / "a.tar"
     path.write_bytes(tar_bytes([("a", b"old"), ("b", b"x"), ("a", b"new")]))
-    assert read_archive(path) == {("a",): b"new", ("b",): b"x"}
+    assert loaded(path) == {("a",): b"new", ("b",): b"x"}
 
 
 def test_global_pax_headers_are_passed_over(tmp_path):
@@ -87,7 +96,7 @@ def test_global_pax_headers_are_passed_over(tmp_path):
     ) as tar:
         tar.addfile(member("a", size=1), io.BytesIO(b"1"))
     (tmp_path / "a.tar").write_bytes(packed.getvalue())
-    assert read_archive(tmp_path / "a.tar") == {("a",): b"1"}
+    assert loaded(tmp_path / "a.tar") == {("a",): b"1"}
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -167,7 +176,7 @@ def test_a_size_in_base_256_is_read(tmp_path):
     content[148:156] = b" " * 8
     content[148:156] = b"%06o\0 " % sum(content[:512])
     (tmp_path / "a.tar").write_bytes(content)
-    assert read_archive(tmp_path / "a.tar") == {("a",): b"123"}
+    assert loaded(tmp_path / "a.tar") == {("a",): b"123"}
 
 
 def test_other_files_are_no_archives(tmp_path):
@@ -187,3 +196,35 @@ def test_other_files_are_no_archives(tmp_path):
     assert not is_archive(tmp_path)
     with pytest.raises(UserError, match=r"text is .*no tar archive \(expected"):
         read_archive(tmp_path / "text")
+    assert first_file(tmp_path / "text") is None
+
+
+def test_a_plain_archive_is_read_where_it_lies(tmp_path):
+    path = tmp_path / "a.tar"
+    path.write_bytes(tar_bytes([("a", b"123"), ("b", b"4" * 600)]))
+    found = read_archive(path)
+    assert found == {
+        ("a",): Stretch(str(path), 512, 3),
+        ("b",): Stretch(str(path), 1536, 600),
+    }
+    path.write_bytes(path.read_bytes()[:1600])
+    with pytest.raises(UserError, match="shorter than it was"):
+        read_stored(found["b",])
+    path.unlink()
+    with pytest.raises(UserError, match=r"a\.tar can't be read: No such file"):
+        read_stored(found["a",])
+
+
+def test_an_archive_in_an_archive_is_read_and_held_to_its_end(tmp_path):
+    path = tmp_path / "a.tar"
+    inner = tar_bytes([("x", b"12"), ("y/z", b"3")])
+    path.write_bytes(tar_bytes([("first", b"0"), ("inner.tar", inner), ("last", b"9")]))
+    place = read_archive(path)["inner.tar",]
+    found = read_inner_archive(place, "a.tar!inner.tar")
+    assert {p: read_stored(c) for p, c in found.items()} == {
+        ("x",): b"12",
+        ("y", "z"): b"3",
+    }
+    cut = place._replace(size=600)  # what follows in the file is not the inner archive's
+    with pytest.raises(UserError, match=r"a\.tar!inner\.tar is truncated or damaged"):
+        read_inner_archive(cut, "a.tar!inner.tar")

@@ -1,10 +1,11 @@
 import io
+import re
 
 import numpy as np
 import pytest
 
 from cnn_jax.data import decoding
-from cnn_jax.data.decoding import ImageFile, decode_images
+from cnn_jax.data.decoding import ImageFile, decode_image, decode_images
 from cnn_jax.errors import UserError
 
 
@@ -47,7 +48,7 @@ def test_jpegs_with_one_header_decode_as_pillow_decodes_them():
             assert (image == np.asarray(alone).reshape(shape)).all()
 
 
-def test_the_short_way_for_jpegs_is_taken(monkeypatch):
+def test_the_short_ways_for_jpegs_are_taken(monkeypatch):
     opened = []
     original = decoding.open_picture
     monkeypatch.setattr(
@@ -55,7 +56,60 @@ def test_the_short_way_for_jpegs_is_taken(monkeypatch):
     )
     files = [encoded(noise(16, 16, seed=s)[0], "JPEG") for s in range(5)]
     decode_images(files, (16, 16, 3))
+    assert opened == []
+    monkeypatch.setattr(decoding, "_simplejpeg", lambda: None)
+    decode_images(files, (16, 16, 3))
     assert opened == files[:1]
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (37, 50), (90, 64)])
+def test_both_decoders_give_the_same_bits(monkeypatch, height, width):
+    image, _ = noise(height, width)
+    options = [
+        {"quality": quality, "subsampling": subsampling, "progressive": progressive}
+        for quality in (30, 75, 95)
+        for subsampling in (0, 1, 2)
+        for progressive in (False, True)
+    ]
+    files = [encoded(image, "JPEG", **o) for o in options]
+    files += [encoded(image.convert("L"), "JPEG", **o) for o in options[:6]]
+    files.append(encoded(image, "JPEG", keep_rgb=True))
+    taken = []
+    fast = decoding._fast_jpeg
+    monkeypatch.setattr(
+        decoding, "_fast_jpeg", lambda *a: taken.append(fast(*a)) or taken[-1]
+    )
+    ours = [decode_image(file, 3) for file in files]
+    assert len(taken) == len(files)
+    assert all(picture is not None for picture in taken)
+    monkeypatch.setattr(decoding, "_simplejpeg", lambda: None)
+    for file, mine in zip(files, ours, strict=True):
+        assert (mine == decode_image(file, 3)).all()
+
+
+def test_what_is_not_so_plain_goes_to_pillow(monkeypatch):
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image, _ = noise(20, 30)
+    cmyk = encoded(image.convert("CMYK"), "JPEG")
+    turned = encoded(image, "JPEG", exif=exif)
+    png = ImageFile("called.jpg", encoded(image).content)
+    files = [cmyk, turned, png]
+    ours = [decode_image(file, 3) for file in files]
+    assert [o.shape for o in ours] == [(20, 30, 3), (30, 20, 3), (20, 30, 3)]
+    monkeypatch.setattr(decoding, "_simplejpeg", lambda: None)
+    for file, mine in zip(files, ours, strict=True):
+        assert (mine == decode_image(file, 3)).all()
+
+
+def test_the_decoder_is_told_with_its_version(monkeypatch):
+    assert re.match(
+        r"simplejpeg 1\.\d+.*, Pillow \d+.* \(libjpeg-turbo", decoding.decoder()
+    )
+    monkeypatch.setattr(decoding, "_simplejpeg", lambda: None)
+    assert decoding.decoder().startswith("Pillow ")
 
 
 def test_a_truncated_jpeg_is_named_even_after_a_good_one():

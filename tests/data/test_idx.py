@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnn_jax.data.idx import open_mnist
+from cnn_jax.data.idx import FASHION, MNIST_BEGINS, open_fashion_mnist, open_mnist
 from cnn_jax.errors import UserError
 
 MNIST = Path(__file__).parents[2] / "../shared/data/mnist"
@@ -179,11 +179,26 @@ def test_an_empty_test_file_is_refused(folder):
     assert "holds no images" in damaged(folder, "t10k-images-idx3-ubyte", empty)
 
 
+def test_fashion_mnist_lies_in_the_same_files_and_is_not_mnist(folder, files):
+    fashion, mnist = open_fashion_mnist(folder), open_mnist(folder)
+    assert (fashion.name, fashion.label) == ("fashion_mnist", "Fashion-MNIST")
+    assert fashion.classes == FASHION
+    assert FASHION[9] == "Ankle boot"
+    assert len(set(FASHION)) == 10
+    for a, b in zip(fashion.read((32, 32, 1)), mnist.read((32, 32, 1)), strict=True):
+        assert (a.images == b.images).all()
+    labels = bytearray(files[TRAIN_LABELS])
+    labels[8 : 8 + len(MNIST_BEGINS)] = bytes(MNIST_BEGINS)
+    (folder / TRAIN_LABELS).write_bytes(labels)
+    with pytest.raises(UserError, match="holds MNIST, expected Fashion-MNIST"):
+        open_fashion_mnist(folder)
+
+
 @pytest.mark.skipif(not MNIST.is_dir(), reason="needs ../shared/data/mnist")
 def test_the_real_mnist_has_its_sizes_and_first_labels():
     splits = open_mnist(MNIST).read((28, 28, 1))
     assert [len(s.labels) for s in splits] == [55_000, 5_000, 10_000]
-    assert splits.train.labels[:5].tolist() == [5, 0, 4, 1, 9]
+    assert tuple(splits.train.labels[: len(MNIST_BEGINS)]) == MNIST_BEGINS
     assert splits.test.labels[:5].tolist() == [7, 2, 1, 0, 4]
     # The known MD5 of the unpacked test images, header included.
     header = struct.pack(">4I", 2051, 10_000, 28, 28)

@@ -132,3 +132,27 @@ def test_white_is_255_for_the_recipes_that_say_so(draw):
 def test_an_unknown_white_is_refused():
     with pytest.raises(ValueError, match="white 128"):
         Normalization(white=128)
+
+
+def test_levels_are_the_values_of_black_and_white():
+    images = images_of()
+    images[0, 0, 0] = (0, 255, 51)
+    recipe = Normalization(mean="none", deviation="none", levels=(-0.1, 1.175))
+    normal = apply_preprocessing(recipe.fit(images), images)
+    # float32: three roundings of numbers near 1
+    np.testing.assert_allclose(normal[0, 0, 0], [-0.1, 1.175, 0.155], atol=5e-7)
+    np.testing.assert_allclose(normal, -0.1 + 1.275 * images / 255, atol=5e-7)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"levels": (1.0, -1.0)}, "black must be below white"),
+        ({"levels": (0.0, float("inf"))}, "black must be below white"),
+        ({"levels": (-1.0, 1.0), "mean": "pixel"}, "levels need mean 'none'"),
+        ({"levels": (-1.0, 1.0), "white": 255}, "levels need .* white 1"),
+    ],
+)
+def test_levels_are_in_order_and_alone(fields, message):
+    with pytest.raises(ValueError, match=message):
+        Normalization(**({"mean": "none", "deviation": "none"} | fields))
