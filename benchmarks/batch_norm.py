@@ -11,7 +11,8 @@ import flax.linen as nn
 import jax
 
 from cnn_jax.layers.batch_norm import BatchNorm, BatchNormalization
-from cnn_jax.training.parallel import compile_step, keep_freed_memory
+from cnn_jax.training.memory import keep_freed_memory
+from cnn_jax.training.parallel import compile_step
 
 SHAPES = ((16, 56, 56, 256), (128, 16, 16, 32))  # ResNet-50's conv2_x, a small ResNet
 REPEATS = 15

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import Array
 
 from cnn_jax.kernels.local_response_norm import normalize_across_channels
-from cnn_jax.training.parallel import compile_step, keep_freed_memory
+from cnn_jax.training.memory import keep_freed_memory
+from cnn_jax.training.parallel import compile_step
 
 SHAPES = ((64, 16, 16, 18), (32, 55, 55, 96), (32, 27, 27, 256))  # small AlexNet, AlexNet
 REPEATS = 15

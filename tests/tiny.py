@@ -4,7 +4,8 @@ import dataclasses
 
 from cnn_jax.data.augmentation import HorizontalFlip, ShiftedCrop
 from cnn_jax.experiment.declaration import Experiment, Where
-from cnn_jax.layers.rows import Classifier, Conv, Dense, MaxPool, TableNetwork
+from cnn_jax.layers.rows import Classifier, Conv, Dense, MaxPool
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.optim.optimizers import Sgd
 from cnn_jax.optim.schedules import StepDecay
 

@@ -16,10 +16,12 @@ import tyro
 from tyro.conf import subcommand
 
 from cnn_jax.cli.compare import Compare
+from cnn_jax.cli.data import Data
 from cnn_jax.cli.evaluate import Evaluate
 from cnn_jax.cli.experiments import Experiments
 from cnn_jax.cli.export import Export
 from cnn_jax.cli.import_weights import ImportWeights
+from cnn_jax.cli.invariance import Invariance
 from cnn_jax.cli.models import Models
 from cnn_jax.cli.predict import Predict
 from cnn_jax.cli.scan import Scan
@@ -40,6 +42,8 @@ Command = (
     | Annotated[Compare, subcommand("compare")]
     | Annotated[Predict, subcommand("predict")]
     | Annotated[Scan, subcommand("scan")]
+    | Annotated[Invariance, subcommand("invariance")]
+    | Annotated[Data, subcommand("data")]
     | Annotated[ImportWeights, subcommand("import-weights")]
     | Annotated[Export, subcommand("export")]
 )
@@ -54,6 +58,8 @@ COMMANDS = (
     "compare",
     "predict",
     "scan",
+    "invariance",
+    "data",
     "import-weights",
     "export",
 )

@@ -15,6 +15,7 @@ Names = Annotated[str | None, arg(metavar="A,B", help_behavior_hint="")]
 Progress = Literal["auto", "live", "plain", "none"]
 Seconds = Annotated[str | None, arg(metavar="TIME", help_behavior_hint="")]
 Parallel = Literal["jit", "pmap"]
+Stream = Literal["auto", "always", "never"]
 Precision = Literal["f32", "bf16", "f64"]
 
 
@@ -28,7 +29,7 @@ def start_devices(*, distributed: bool, precision: str | None) -> None:
     import jax
 
     from cnn_jax.training.hosts import join_cluster
-    from cnn_jax.training.parallel import keep_freed_memory
+    from cnn_jax.training.memory import keep_freed_memory
 
     if precision == "f64":
         jax.config.update("jax_enable_x64", True)

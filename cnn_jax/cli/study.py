@@ -13,6 +13,7 @@ from cnn_jax.cli.options import (
     Parallel,
     Progress,
     Seconds,
+    Stream,
     start_devices,
 )
 
@@ -48,6 +49,12 @@ class Study:
     """Save and stop after so long: 3h, 90m, 1:30:00."""
     ensembles: bool = False
     """Also report the ensemble of each arm's seeds, and test it against the baseline's."""
+    stream: Stream = "auto"
+    """Decode images while training; auto does where all of them are too many to keep."""
+    workers: Count = None
+    """Processes that decode streamed images; threads of this one by default."""
+    cache: Directory = None
+    """Keep streamed images there, decoded, for later epochs and runs."""
     out: Directory = None
     """Directory of the study; runs/NAME/SETTING by default."""
     experiments: Directory = None
@@ -83,6 +90,9 @@ class Study:
                 progress=self.progress,
                 stop_after=self.stop_after,
                 time_limit=limit,
+                stream=self.stream,
+                workers=self.workers or 0,
+                cache=self.cache,
             ),
             setting=self.dataset,
             seeds=self.seeds,

@@ -1,6 +1,7 @@
 """``cnn-jax train``."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from cnn_jax.cli.options import (
     Precision,
     Progress,
     Seconds,
+    Stream,
     start_devices,
 )
 
@@ -74,6 +76,12 @@ class Train:
     """Save and stop after so many steps."""
     time_limit: Seconds = None
     """Save and stop after so long: 3h, 90m, 1:30:00."""
+    stream: Stream = "auto"
+    """Decode images while training; auto does where all of them are too many to keep."""
+    workers: Count = None
+    """Processes that decode streamed images; threads of this one by default."""
+    cache: Directory = None
+    """Keep streamed images there, decoded, for later epochs and runs."""
     out: Directory = None
     """Directory of the run; runs/NAME/DATASET-seedS by default."""
     experiments: Directory = None
@@ -104,11 +112,15 @@ class Train:
                 progress=self.progress,
                 stop_after=self.stop_after,
                 time_limit=limit,
+                stream=self.stream,
+                workers=self.workers or 0,
+                cache=self.cache,
             )
         )
         experiment, suffix = all_or_none(lambda: self._experiment(declared, bench))
         out = self.out or Path("runs") / self.name / (
-            f"{experiment.dataset}-seed{experiment.seed}{suffix}"
+            # tfds:mnist:3.0.1 is no name for a directory.
+            re.sub(r"[:/]", "-", experiment.dataset) + f"-seed{experiment.seed}{suffix}"
         )
         result = run(experiment, out, workbench=bench, title=self.name)
         if not is_first():

@@ -10,10 +10,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from cnn_jax.data.order import batch_positions
 from cnn_jax.experiment.declaration import Experiment, Where
-from cnn_jax.experiment.outcome import Result, median_speed, outcome, told_in_a_line
-from cnn_jax.experiment.program import PlacedData, Program, Workbench, evaluate_split
+from cnn_jax.experiment.feed import Feed, Reading
+from cnn_jax.experiment.outcome import (
+    Result,
+    median_speed,
+    median_waiting,
+    outcome,
+    told_in_a_line,
+)
+from cnn_jax.experiment.program import Program, Workbench, evaluate_split
 from cnn_jax.experiment.provenance import now
 from cnn_jax.experiment.start import starting_weights
 from cnn_jax.optim.plateau import plateau_of
@@ -28,7 +34,7 @@ from cnn_jax.training.hosts import (
 from cnn_jax.training.interruption import Interrupted
 from cnn_jax.training.loop import Hooks, fit
 from cnn_jax.training.parallel import fetch
-from cnn_jax.training.progress import Progress
+from cnn_jax.training.progress import LINE_EVERY_SECONDS, Progress
 from cnn_jax.training.run_directory import StepCounter, write_json
 from cnn_jax.training.state import TrainState
 from cnn_jax.training.writers import JsonLines, TensorBoard
@@ -67,13 +73,23 @@ def train(
         checkpoints = stack.enter_context(open_checkpoints(workdir / "checkpoints"))
         state = _begin(experiment, program, checkpoints, display, title)
         resumed_at_step = int(state.step)
+        reading = Reading(
+            experiment=experiment,
+            plan=program.plan,
+            pieces=program.pieces,
+            per_dispatch=program.steps.per_dispatch,
+            first_step=resumed_at_step,
+            facts_file=workdir / "facts.npz",
+            told=_Preparation(display, title, bench, resumed_at_step).told,
+        )
+        feed = stack.enter_context(data.open(reading))
         if resumed_at_step == 0:
-            _save_facts(workdir, data)
+            _save_facts(workdir, feed)
         counter = StepCounter(workdir / "steps_executed")
         stack.callback(counter.close)
         attempts = JsonLines(workdir / "attempts.jsonl", up_to_step=total)
         stack.callback(attempts.close)
-        attempts.write(_attempt(resumed_at_step, counter, program))
+        attempts.write(_attempt(resumed_at_step, counter, program) | data.told)
         log = JsonLines(workdir / "metrics.jsonl", up_to_step=resumed_at_step)
         stack.callback(log.close)
         board = TensorBoard(workdir / "tensorboard", rows=log.rows)
@@ -101,14 +117,14 @@ def train(
         state, reason = fit(
             state,
             program.steps,
-            data.train,
+            feed.data,
             program.plan,
             Hooks(
-                positions=lambda step: _positions(experiment, program, data, step),
-                place_positions=program.devices.place_positions,
+                take=feed.take,
+                late=feed.late,
                 place=program.devices.place,
                 validate=lambda s: evaluate_split(
-                    program, s, data.validation_batches, data.train.facts
+                    program, s, feed.batches("validation"), feed.data.facts
                 ),
                 next_plateau=_next_plateau(experiment, program),
                 log=write_row,
@@ -128,7 +144,7 @@ def train(
             display.finish(f"saved at step {int(state.step)} of {total}: {reason}")
             raise Interrupted(reason, int(state.step))
         result = {
-            **outcome(program, state, data),
+            **outcome(program, state, feed),
             "dataset": data.dataset.label,
             "seed": experiment.seed,
             "sizes": data.sizes,
@@ -136,6 +152,7 @@ def train(
             "attempts": attempts.rows,
             "steps_executed": counter.executed,
             "images_per_second": median_speed(log.rows),
+            **median_waiting(log.rows),
             "wall_seconds": round(earlier + time.perf_counter() - began, 3),
         }
         write_json(workdir / "result.json", result)
@@ -165,16 +182,6 @@ def _begin(
     return program.devices.place(from_first(saved))
 
 
-def _positions(
-    experiment: Experiment, program: Program, data: PlacedData, step: int
-) -> np.ndarray:
-    """Return the training examples of a step, int32 [pieces, rows]."""
-    size, examples = experiment.batch_size, data.sizes["train"]
-    return batch_positions(experiment.seed, step, size, examples).reshape(
-        program.pieces, -1
-    )
-
-
 def _next_plateau(experiment: Experiment, program: Program) -> Any:
     plateau = plateau_of(experiment.schedule)
     return None if plateau is None else program.devices.compile(plateau.update)
@@ -193,7 +200,30 @@ def _attempt(
     }
 
 
-def _save_facts(workdir: Path, data: PlacedData) -> None:
+class _Preparation:
+    """Tells now and then how far what comes before the first step is."""
+
+    def __init__(self, display: Progress, title: str, bench: Workbench, step: int) -> None:
+        self._display, self._title, self._bench, self._step = display, title, bench, step
+        self._what, self._last = "", 0.0
+
+    def told(self, what: str, done: int, count: int) -> None:
+        """Say so at the start, at most every few seconds, and at the end.
+
+        Raises:
+            Interrupted: it is time to stop. Nothing has been trained that must be saved.
+        """
+        reason = self._bench.reason_to_stop()
+        if reason and jax.process_count() == 1:  # one of several would leave alone
+            raise Interrupted(reason, self._step)
+        old = time.monotonic() - self._last > LINE_EVERY_SECONDS
+        if what == self._what and not old and done < count:
+            return
+        self._what, self._last = what, time.monotonic()
+        self._display.note(f"{self._title}: {what}: {done:,} of {count:,}")
+
+
+def _save_facts(workdir: Path, feed: Feed) -> None:
     """Write mean and deviation of the pixels, which the trained network needs."""
-    preprocessing = fetch(data.train.facts.preprocessing)
+    preprocessing = fetch(feed.data.facts.preprocessing)
     np.savez(workdir / "preprocessing.npz", **preprocessing._asdict())

@@ -64,8 +64,9 @@ class Experiment:
         train_examples: size of a fixed, class-balanced subset of the training split; None
             for all of it.
         image_size: height and width in pixels at which images are kept; None for the
-            network's. Larger ones are cut to the network's size: at random by a
-            ``RandomCrop`` in training, at the centre in evaluation.
+            network's. Larger ones are cut to the network's size: in training by a
+            ``RandomCrop``, ``RandomResizedCrop`` or ``ScaleJitter``, in evaluation at the
+            centre.
         normalization: of the pixels.
         augmentation: in the order in which they are applied.
         loss: of one example.
@@ -167,6 +168,14 @@ class Where:
         stop_after: steps after which to save and stop, over all runs of this command;
             None to train to the end.
         time_limit: seconds after which to save and stop; None to train to the end.
+        stream: decode images while training (``always``), or all of them before
+            (``never``); ``auto`` streams what takes more than 2 GiB or a quarter of the
+            memory, and whatever has a ``cache``.
+        workers: processes that decode streamed images; with 0, threads of this one do.
+        cache: directory in which streamed images are kept decoded; None for none.
+
+    Raises:
+        UserError: a negative number of workers, or a cache of what is not streamed.
     """
 
     data_dir: Path | None = None
@@ -176,6 +185,17 @@ class Where:
     checkpoint_seconds: float = 60.0
     stop_after: int | None = None
     time_limit: float | None = None
+    stream: Literal["auto", "always", "never"] = "auto"
+    workers: int = 0
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        _at_least("workers", self.workers, 0)
+        if self.cache is not None and self.stream == "never":
+            raise UserError(
+                f"cache {self.cache} keeps the decoded images of what is streamed, and "
+                f"stream is 'never'; leave one of the two out"
+            )
 
 
 def encode_experiment(experiment: Experiment) -> dict[str, Any]:
@@ -254,32 +274,3 @@ def on_dataset(
         input_shape=(height, width, channels), num_classes=num_classes
     )
     return dataclasses.replace(experiment, dataset=name, model=model)
-
-
-def first_difference(first: Any, second: Any, where: str = "") -> str | None:
-    """Return the first place where two JSON values differ, as ``path: a is not b``."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        for key in sorted({*first, *second}):
-            inner = where if key == "fields" else f"{where}.{key}".lstrip(".")
-            found = first_difference(first.get(key), second.get(key), inner)
-            if found:
-                return found
-        return None
-    if isinstance(first, list) and isinstance(second, list):
-        if len(first) != len(second):
-            return f"{where} has {len(first)} entries there, {len(second)} here"
-        for i, (a, b) in enumerate(zip(first, second, strict=True)):
-            found = first_difference(a, b, f"{where}[{i}]")
-            if found:
-                return found
-        return None
-    return (
-        None
-        if first == second
-        else f"{where}: {_short(first)} there, {_short(second)} here"
-    )
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

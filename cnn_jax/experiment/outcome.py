@@ -7,24 +7,25 @@ from typing import Any
 
 import jax
 
-from cnn_jax.experiment.program import PlacedData, Program, evaluate_split
+from cnn_jax.experiment.feed import Feed
+from cnn_jax.experiment.program import Program, evaluate_split
 from cnn_jax.training.parallel import fetch
 from cnn_jax.training.state import TrainState
 
 Result = dict[str, Any]
 
 
-def outcome(program: Program, state: TrainState, data: PlacedData) -> Result:
+def outcome(program: Program, state: TrainState, feed: Feed) -> Result:
     """Return errors on all splits, each example counted once, or where the run diverged."""
-    facts = data.train.facts
+    facts = feed.data.facts
     parameters = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     if int(state.diverged_at) >= 0:
         return _diverged(parameters, int(state.diverged_at))
-    train = evaluate_split(program, state, data.train_batches, facts)
-    validation = evaluate_split(program, state, data.validation_batches, facts)
+    train = evaluate_split(program, state, feed.batches("train"), facts)
+    validation = evaluate_split(program, state, feed.batches("validation"), facts)
     if not math.isfinite(train.loss + validation.loss):  # the very last update did it
         return _diverged(parameters, int(state.step))
-    test = evaluate_split(program, state, data.test_batches, facts)
+    test = evaluate_split(program, state, feed.batches("test"), facts)
     return {
         "status": "finished",
         "diverged_at_step": None,
@@ -61,6 +62,15 @@ def median_speed(rows: list[dict[str, Any]]) -> float | None:
     """Return the median over epochs of the training speed in images a second."""
     speeds = [row["images_per_second"] for row in rows if row["images_per_second"]]
     return round(statistics.median(speeds), 1) if speeds else None
+
+
+def median_waiting(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Return the median over epochs of the part of the time that was waited for data.
+
+    Nothing where the data lies on the devices.
+    """
+    waited = [row["waiting_fraction"] for row in rows if "waiting_fraction" in row]
+    return {"waiting_fraction": round(statistics.median(waited), 4)} if waited else {}
 
 
 def told_in_a_line(result: Result) -> str:

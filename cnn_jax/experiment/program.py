@@ -3,46 +3,34 @@
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from cnn_jax.data.augmentation import fit_augmentations
-from cnn_jax.data.cropping import centre_crop
-from cnn_jax.data.dataset import Dataset, Split, Splits
-from cnn_jax.data.datasets import DATASETS, open_dataset
+from cnn_jax.data.dataset import Dataset, Split
+from cnn_jax.data.datasets import describe_dataset, open_dataset
 from cnn_jax.data.order import check_batch, steps_at_epoch
-from cnn_jax.data.subsets import check_labels, subset
+from cnn_jax.data.streaming_sources import fits
 from cnn_jax.errors import UserError
 from cnn_jax.experiment.declaration import Experiment, Where
-from cnn_jax.experiment.recipe import Facts, pure_steps
-from cnn_jax.registry import lookup
+from cnn_jax.experiment.feed import Data
+from cnn_jax.experiment.recipe import pure_steps
+from cnn_jax.experiment.resident import place_data, train_data
+from cnn_jax.experiment.streamed import StreamedData
 from cnn_jax.training.interruption import Interruption, StopConditions
 from cnn_jax.training.loop import CompiledSteps, Plan
 from cnn_jax.training.metrics import Summary, merge, summarize
 from cnn_jax.training.parallel import Devices, choose_devices, fetch, steps_per_dispatch
 from cnn_jax.training.state import TrainState, evaluated_variables
-from cnn_jax.training.steps import EvalStep, TrainData, several_steps
+from cnn_jax.training.steps import EvalStep, several_steps
+from cnn_jax.training.train_data import TrainData
 from cnn_jax.types import Batch
-
-EVAL_BATCH = 500
-
-
-class PlacedData(NamedTuple):
-    """A dataset on the device, ready for the steps of an experiment."""
-
-    dataset: Dataset
-    train: TrainData
-    train_batches: tuple[Batch, ...]
-    validation_batches: tuple[Batch, ...]
-    test_batches: tuple[Batch, ...]
-    sizes: dict[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,57 +93,15 @@ def compile_program(experiment: Experiment, examples: int, devices: Devices) -> 
     )
 
 
-def place_data(experiment: Experiment, dataset: Dataset, devices: Devices) -> PlacedData:
-    """Decode the dataset for the experiment's network and put it on the devices.
-
-    Raises:
-        UserError: an image that does not decode, labels outside the network's classes, or
-            a subset larger than the training split.
-    """
-    splits = subset(dataset.read(experiment.image_shape), experiment.train_examples)
-    for name, split in zip(Splits._fields, splits, strict=True):
-        check_labels(split, experiment.model.num_classes, f"{dataset.label}, {name}")
-    return PlacedData(
-        dataset=dataset,
-        train=devices.place(_train_data(experiment, splits.train)),
-        train_batches=_batches(splits.train, devices),
-        validation_batches=_batches(splits.validation, devices),
-        test_batches=_batches(splits.test, devices),
-        sizes={n: len(s.labels) for n, s in zip(Splits._fields, splits, strict=True)},
-    )
-
-
-def _train_data(experiment: Experiment, train: Split) -> TrainData:
-    images: Any = train.images
-    labels: Any = train.labels
-    facts = Facts(
-        experiment.normalization.fit(centre_crop(images, experiment.model.input_shape)),
-        fit_augmentations(experiment.augmentation, images),
-    )
-    return TrainData(images, labels, facts)
-
-
-def _batches(split: Split, devices: Devices) -> tuple[Batch, ...]:
-    """Cut a split into batches of one size; the last one is padded and masked."""
-    count = len(split.labels)
-    size = min(EVAL_BATCH, count)
-    size += -size % devices.count
-    batches = []
-    for start in range(0, count, size):
-        rows = [part[start : start + size] for part in split]
-        rows.append(np.ones(len(rows[0]), np.float32))  # the mask
-        missing = (0, size - len(rows[0]))
-        padded: list[Any] = [np.pad(r, [missing] + [(0, 0)] * (r.ndim - 1)) for r in rows]
-        batches.append(Batch(*padded))
-    return tuple(devices.place_rows(batches))
-
-
 def evaluate_split(
-    program: Program, state: TrainState, batches: tuple[Batch, ...], facts: Any
+    program: Program, state: TrainState, batches: Iterable[Batch], facts: Any
 ) -> Summary:
     """Return loss and error over all examples of a split, each counted once."""
     variables = evaluated_variables(state)
-    found = [program.evaluate(variables, batch, facts) for batch in batches]
+    found: list[Any] = []
+    for batch in batches:
+        found.append(program.evaluate(variables, batch, facts))
+        jax.block_until_ready(found[-2:-1])  # else streamed batches pile up
     return summarize(reduce(merge, fetch(found)))
 
 
@@ -179,7 +125,7 @@ class Workbench:
         )
         self.executed = 0
         self._datasets: dict[str, Dataset] = {}
-        self._placed: tuple[Any, PlacedData] | None = None
+        self._placed: tuple[Any, Data] | None = None
         self._program: tuple[Experiment, Program] | None = None
         self._devices: Devices | None = None
 
@@ -204,8 +150,8 @@ class Workbench:
                 self._datasets[name] = open_dataset(name, self.where.data_dir)
         return self._datasets[name]
 
-    def data(self, experiment: Experiment) -> PlacedData:
-        """Return the experiment's data on the device."""
+    def data(self, experiment: Experiment) -> Data:
+        """Return the experiment's data: on the devices, or opened to be streamed."""
         key = (
             experiment.dataset,
             experiment.image_shape,
@@ -219,8 +165,17 @@ class Workbench:
             self._placed = None  # frees the old arrays first
             dataset = self.dataset(experiment.dataset)
             with self._reading():
-                self._placed = (key, place_data(experiment, dataset, self.devices))
+                self._placed = (key, self._prepared(experiment, dataset))
         return self._placed[1]
+
+    def _prepared(self, experiment: Experiment, dataset: Dataset) -> Data:
+        where = self.where
+        stream = where.stream == "always" or where.cache is not None
+        if where.stream == "auto" and not stream:
+            stream = not fits(dataset, experiment.image_shape)
+        if stream:
+            return StreamedData(experiment, dataset, self.devices, where)
+        return place_data(experiment, dataset, self.devices)
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -246,9 +201,9 @@ def trace_experiment(experiment: Experiment) -> TrainState:
         UserError: the dataset is not known.
         ValueError: the recipe does not fit the network or the dataset's images.
     """
-    info = lookup(DATASETS, experiment.dataset, what="dataset")
+    info = describe_dataset(experiment.dataset)
     height, width, channels = experiment.image_shape
-    if info.channels != channels:
+    if info.channels not in (None, channels):
         raise UserError(
             f"{experiment.dataset} has {info.channels} channels, "
             f"the network takes {channels}"
@@ -256,7 +211,7 @@ def trace_experiment(experiment: Experiment) -> TrainState:
     rng = np.random.default_rng(0)
     size = (8, height, width, channels)
     few = Split(rng.integers(0, 256, size, np.uint8), np.zeros(8, np.int32))
-    data = _train_data(experiment, few)
+    data = train_data(experiment, few)
     pure = pure_steps(experiment, 8 * experiment.batch_size)
 
     def one_step(seed: jax.Array, data: TrainData, positions: jax.Array) -> TrainState:

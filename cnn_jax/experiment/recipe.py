@@ -25,6 +25,7 @@ from cnn_jax.training.steps import (
     make_eval_step,
     make_train_step,
 )
+from cnn_jax.training.tasks import check_loss
 from cnn_jax.types import Images, Key, Pixels, Variables
 
 
@@ -73,8 +74,10 @@ def pure_steps(
 
     Raises:
         UserError: a batch that can't be shared or cut into pieces evenly, or a ``freeze``
-            pattern that names no parameter, or patterns that name all of them.
+            pattern that names no parameter, or patterns that name all of them, or a loss
+            that does not serve the model's task.
     """
+    check_loss(experiment.model, experiment.loss)
     shape = experiment.model.input_shape
     double = experiment.precision == "f64"
     if double and jnp.result_type(float) != jnp.float64:

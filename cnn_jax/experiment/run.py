@@ -12,9 +12,9 @@ from cnn_jax.experiment.declaration import (
     Experiment,
     Where,
     encode_experiment,
-    first_difference,
     identity,
 )
+from cnn_jax.experiment.difference import first_difference
 from cnn_jax.experiment.outcome import Result
 from cnn_jax.experiment.program import Workbench
 from cnn_jax.experiment.provenance import provenance

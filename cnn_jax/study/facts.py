@@ -8,7 +8,7 @@ from typing import Any
 
 from cnn_jax.codec import digest
 from cnn_jax.data.dataset import Dataset
-from cnn_jax.data.datasets import DATASETS
+from cnn_jax.data.datasets import describe_dataset
 from cnn_jax.experiment.provenance import command
 from cnn_jax.study.plan import StudyPlan
 from cnn_jax.study.results import ArmRuns, StudyFacts
@@ -131,7 +131,8 @@ def describe(plan: StudyPlan) -> str:
     subset = (
         f", {baseline.train_examples:,} training images" if baseline.train_examples else ""
     )
-    title = plan.study.descriptions.get(plan.setting, DATASETS[baseline.dataset].title)
+    title = describe_dataset(baseline.dataset).title
+    title = plan.study.descriptions.get(plan.setting, title)
     return (
         f"{title}: {type(baseline.model).__name__} at "
         f"{height} x {width} x {channels}{subset}, "

@@ -1,5 +1,6 @@
 """The one training loop."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ import numpy as np
 from cnn_jax.training.metrics import Metrics, Summary, summarize, zero_metrics
 from cnn_jax.training.progress import Progress
 from cnn_jax.training.state import TrainState
-from cnn_jax.training.steps import TrainData, TrainStep
+from cnn_jax.training.steps import TrainStep
+from cnn_jax.training.train_data import TrainData
 
 READ_EVERY_SECONDS = 0.25
 """How often the loop looks at a loss; looking more often would make the device wait."""
@@ -24,14 +26,18 @@ class CompiledSteps(NamedTuple):
     """The compiled training steps of one program.
 
     Attributes:
-        one: takes positions [batch].
-        several: takes positions [per_dispatch, batch].
+        one: one step.
+        several: ``per_dispatch`` steps, over what each takes, stacked.
         per_dispatch: steps that ``several`` takes at once; with 1 it is never called.
     """
 
     one: TrainStep
     several: TrainStep
     per_dispatch: int
+
+    def taking(self, count: int) -> TrainStep:
+        """Return what takes so many steps at once."""
+        return self.one if count == 1 else self.several
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +84,9 @@ class Hooks:
     """What the loop does besides training.
 
     Attributes:
-        positions: training examples of a step, int32 [pieces, rows].
-        place_positions: puts those of one dispatch on the devices.
+        take: (step, count) -> what that dispatch of ``count`` steps takes, on the devices.
+        late: whether ``take`` would have to wait for the next batch; None where it never
+            does, because the data lies on the devices.
         place: puts anything else there, whole.
         validate: error on the validation split.
         next_plateau: (plateau state, validation error) -> plateau state, once an epoch;
@@ -95,8 +102,8 @@ class Hooks:
         checkpoint_seconds: longest time between two checkpoints.
     """
 
-    positions: Callable[[int], np.ndarray]
-    place_positions: Callable[[np.ndarray], Any]
+    take: Callable[[int, int], Any]
+    late: Callable[[], bool] | None = None
     place: Callable[[Any], Any]
     validate: Callable[[TrainState], Summary]
     next_plateau: Callable[[Any, float], Any] | None = None
@@ -117,20 +124,31 @@ class _Stopwatch:
         self._since = time.perf_counter()
         self.seconds = 0.0
         self.images = 0
+        self._waited = self._counted_wait = 0.0
 
     def skip(self) -> None:
         """Do not count the time since the last call."""
-        self._since = time.perf_counter()
+        self._since, self._waited = time.perf_counter(), 0.0
+
+    def wait(self, seconds: float) -> None:
+        """Tell how much of the time since the last call the devices waited for data."""
+        self._waited += seconds
 
     def count(self, images: int) -> None:
         now = time.perf_counter()
         self.seconds += now - self._since
         self._since = now
         self.images += images
+        self._counted_wait += self._waited
+        self._waited = 0.0
 
-    def rate(self) -> float:
-        """Return images a second."""
-        return self.images / self.seconds if self.seconds > 0 else 0.0
+    def told(self, *, streamed: bool) -> dict[str, float]:
+        """Return images a second, and the part of the time that was waited for data."""
+        seconds = self.seconds if self.seconds > 0 else math.inf
+        speed = {"images_per_second": round(self.images / seconds, 1)}
+        if streamed:
+            speed["waiting_fraction"] = round(self._counted_wait / seconds, 4)
+        return speed
 
 
 def fit(
@@ -166,7 +184,8 @@ def fit(
     diverged = False
     while step < plan.total_steps:
         count = plan.dispatch(step, steps.per_dispatch)
-        state, metrics = _dispatch(state, steps, data, hooks, step, count)
+        taken = _take(hooks, step, count, pending, watch)
+        state, metrics = steps.taking(count)(state, data, taken)
         step += count
         dispatches += 1
         hooks.executed(count)
@@ -183,7 +202,8 @@ def fit(
                 looked = time.perf_counter()
                 loss = summarize(pending).loss  # of the dispatch before this one
                 watch.count(0)
-                progress.step(step, plan.epoch(step), loss, watch.rate())
+                speed = watch.told(streamed=hooks.late is not None)
+                progress.step(step, plan.epoch(step), loss, *speed.values())
                 diverged = diverged or not np.isfinite(loss)
         pending = metrics
         row: dict[str, Any] = {}
@@ -193,7 +213,7 @@ def fit(
             if int(state.diverged_at) >= 0:
                 return state, None
             state, row = _end_epoch(state, step, totals, plan, hooks)
-            row["images_per_second"] = round(watch.rate(), 1)
+            row |= watch.told(streamed=hooks.late is not None)
             hooks.log(row)
             progress.epoch(row)
             watch = _Stopwatch()
@@ -222,21 +242,20 @@ def _since(moment: float) -> float:
     return time.perf_counter() - moment
 
 
-def _dispatch(
-    state: TrainState,
-    steps: CompiledSteps,
-    data: TrainData,
-    hooks: Hooks,
-    step: int,
-    count: int,
-) -> tuple[TrainState, Metrics]:
-    if count == 1:
-        rows = hooks.place_positions(hooks.positions(step))
-        return steps.one(state, data, rows)
-    rows = hooks.place_positions(
-        np.stack([hooks.positions(step + i) for i in range(count)])
-    )
-    return steps.several(state, data, rows)
+def _take(
+    hooks: Hooks, step: int, count: int, pending: Metrics | None, watch: _Stopwatch
+) -> Any:
+    """Return what the dispatch takes, and tell the watch if the devices waited for it.
+
+    Data that is late keeps them waiting only from when they have done what they have.
+    """
+    if hooks.late is None or not hooks.late():
+        return hooks.take(step, count)
+    jax.block_until_ready(pending)
+    idle = time.perf_counter()
+    taken = hooks.take(step, count)
+    watch.wait(_since(idle))
+    return taken
 
 
 def _end_epoch(

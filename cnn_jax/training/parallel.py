@@ -12,8 +12,6 @@ The state is replicated: every device holds all of it, in either strategy in the
 arrays, so that a checkpoint knows neither the strategy nor the number of devices.
 """
 
-import ctypes
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -135,12 +133,52 @@ class Devices:
         """Return ``tree`` with the rows of every array spread over the devices."""
         return self._put(tree, self._rows())
 
+    @property
+    def shard(self) -> tuple[int, int]:
+        """Which of how many equal parts of a batch's rows this process's devices hold."""
+        owners = [device.process_index for device in self.mesh.devices.flat]
+        mine = owners.count(jax.process_index())
+        return owners.index(jax.process_index()) // mine, self.count // mine
+
+    def own_rows(self, rows: int) -> slice:
+        """Return which of so many rows of a batch lie on this process's devices."""
+        index, count = self.shard
+        return slice(index * rows // count, (index + 1) * rows // count)
+
     def place_positions(self, positions: np.ndarray) -> Any:
-        """Return positions [..., rows] as a compiled training step takes them."""
-        if self.strategy == "jit":
-            return self._put(positions, self._rows(positions.ndim - 1))
-        each = positions.reshape(*positions.shape[:-1], self.count, -1)
-        return self._put(np.ascontiguousarray(np.moveaxis(each, -2, 0)), self._rows())
+        """Return positions [..., rows], all of them, as a training step takes them."""
+        axis = positions.ndim - 1
+        return self.place_taken(positions[..., self.own_rows(positions.shape[axis])], axis)
+
+    def place_taken(self, taken: Any, axis: int) -> Any:
+        """Return what a compiled training step takes.
+
+        Args:
+            taken: arrays with rows at ``axis``, of which each process gives its own.
+            axis: where the rows are.
+        """
+        parts = self.shard[1]
+
+        def put(leaf: np.ndarray) -> jax.Array:
+            if self.strategy == "jit":
+                return self._put_own(leaf, self._rows(axis), axis)
+            shape, devices = leaf.shape, self.count // parts
+            each = leaf.reshape(*shape[:axis], devices, -1, *shape[axis + 1 :])
+            each = np.ascontiguousarray(np.moveaxis(each, axis, 0))
+            return self._put_own(each, self._rows(), 0)
+
+        return jax.tree.map(put, taken)
+
+    def place_own_rows(self, tree: Any) -> Any:
+        """Return what ``place_rows`` does, from this process's own rows."""
+        return jax.tree.map(lambda leaf: self._put_own(leaf, self._rows(), 0), tree)
+
+    def _put_own(self, leaf: Any, sharding: NamedSharding, axis: int) -> jax.Array:
+        if jax.process_count() == 1:
+            return jax.device_put(leaf, sharding)
+        shape = list(leaf.shape)
+        shape[axis] *= self.shard[1]
+        return jax.make_array_from_process_local_data(sharding, leaf, tuple(shape))
 
     def _everywhere(self, leaf: jax.Array) -> jax.Array:
         """Return what pmap gives this process as a part of one array of all processes."""
@@ -168,7 +206,8 @@ def choose_devices(count: int | None = None, strategy: Strategy = "jit") -> Devi
     Raises:
         UserError: there are not as many, or not all where several processes work together.
     """
-    there = jax.devices()
+    # One process's devices side by side, so that it holds one block of a batch's rows.
+    there = sorted(jax.devices(), key=lambda device: device.process_index)
     several = jax.process_count() > 1
     wanted = count if count is not None else (len(there) if several else 1)
     if wanted < 1:
@@ -248,23 +287,3 @@ def describe_device() -> str:
     """Return the kind and number of devices, for people."""
     devices = jax.devices()
     return f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})"
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Tell the C library to keep freed memory for the next step instead of returning it.
-
-    Otherwise every step of a CPU run faults all its temporary pages in again. The cost
-    is that the process stays as large as it was at its peak, so this is for programs that
-    train, never for a mere import. Numbers do not change. glibc only; elsewhere nothing
-    happens.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:
-        return
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
-    mallopt(mmap_max, 0)
-    mallopt(trim_threshold, -1)
-    mallopt(top_pad, 64 << 20)

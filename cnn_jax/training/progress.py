@@ -18,8 +18,24 @@ class Progress(Protocol):
     def start(self, title: str, total_steps: int, resumed_at_step: int) -> None:
         """Begin a run."""
 
-    def step(self, step: int, epoch: float, loss: float, images_per_second: float) -> None:
-        """Show where the run is; ``loss`` in nats."""
+    def step(
+        self,
+        step: int,
+        epoch: float,
+        loss: float,
+        images_per_second: float,
+        waiting: float | None = None,
+    ) -> None:
+        """Show where the run is.
+
+        Args:
+            step: steps done.
+            epoch: epochs done.
+            loss: in nats.
+            images_per_second: training speed.
+            waiting: part of the time in which the devices waited for data; None where it
+                lies on them.
+        """
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Show the row of a finished epoch (as in ``metrics.jsonl``)."""
@@ -40,7 +56,14 @@ class Silent:
     def start(self, title: str, total_steps: int, resumed_at_step: int) -> None:
         """Do nothing."""
 
-    def step(self, step: int, epoch: float, loss: float, images_per_second: float) -> None:
+    def step(
+        self,
+        step: int,
+        epoch: float,
+        loss: float,
+        images_per_second: float,
+        waiting: float | None = None,
+    ) -> None:
         """Do nothing."""
 
     def epoch(self, row: Mapping[str, Any]) -> None:
@@ -114,19 +137,27 @@ class Plain:
             self.note(f"{title}: resumed_at_step {resumed_at_step} of {total_steps}")
         self._last = time.monotonic()
 
-    def step(self, step: int, epoch: float, loss: float, images_per_second: float) -> None:
+    def step(
+        self,
+        step: int,
+        epoch: float,
+        loss: float,
+        images_per_second: float,
+        waiting: float | None = None,
+    ) -> None:
         """Write a line if the last one is old enough."""
         left = duration(self._clock.left(step))
         if time.monotonic() - self._last < LINE_EVERY_SECONDS:
             return
         self._last = time.monotonic()
-        numbers = self._numbers(epoch, loss, images_per_second)
+        numbers = self._numbers(epoch, loss, images_per_second, waiting)
         self.note(f"{self._title}: {numbers}, {left} left")
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Remember the validation error."""
         self._validation = row["validation_error"]
-        self.step(row["step"], row["epoch"], row["train_loss"], row["images_per_second"])
+        speed, waiting = row["images_per_second"], row.get("waiting_fraction")
+        self.step(row["step"], row["epoch"], row["train_loss"], speed, waiting)
 
     def finish(self, line: str) -> None:
         """Write what came out."""
@@ -141,13 +172,17 @@ class Plain:
     def close(self) -> None:
         """Nothing is open."""
 
-    def _numbers(self, epoch: float, loss: float, images_per_second: float) -> str:
+    def _numbers(
+        self, epoch: float, loss: float, images_per_second: float, waiting: float | None
+    ) -> str:
         validation = (
             f", validation error {self._validation:.2%}"
             if math.isfinite(self._validation)
             else ""
         )
         speed = f"{images_per_second:,.0f} images/s"
+        if waiting is not None:
+            speed += f", {waiting:.0%} waiting for data"
         return f"epoch {epoch:.1f}, loss {loss:.3f}{validation}, {speed}"
 
 
@@ -184,9 +219,16 @@ class Live(Plain):
             numbers="compiling",
         )
 
-    def step(self, step: int, epoch: float, loss: float, images_per_second: float) -> None:
+    def step(
+        self,
+        step: int,
+        epoch: float,
+        loss: float,
+        images_per_second: float,
+        waiting: float | None = None,
+    ) -> None:
         """Move the bar."""
-        numbers = self._numbers(epoch, loss, images_per_second)
+        numbers = self._numbers(epoch, loss, images_per_second, waiting)
         left = duration(self._clock.left(step))
         self._bar.update(self._task, completed=step, numbers=f"{numbers}, {left} left")
 

@@ -1,4 +1,4 @@
-"""The pure steps: ``(state, data, positions) -> (state, metrics)``."""
+"""The pure steps: ``(state, data, taken) -> (state, metrics)``."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import lax
-from jaxtyping import Array, Int, PyTree
+from jaxtyping import Array, PyTree
 
 from cnn_jax.layers.batch_layout import BatchLayout, batch_layout
 from cnn_jax.training.averaging import Weight, move_average
@@ -18,28 +18,18 @@ from cnn_jax.training.losses import Loss
 from cnn_jax.training.metrics import Metrics, measure, merge, zero_metrics
 from cnn_jax.training.precision import lower_precision
 from cnn_jax.training.state import TrainState
-from cnn_jax.types import Batch, Images, Key, Labels, Pixels
-
-
-class TrainData(NamedTuple):
-    """The training split as it lies on the device.
-
-    Attributes:
-        images: uint8 pixels of all examples.
-        labels: of all examples.
-        facts: arrays that ``prepare`` needs (mean image, colour components, ...).
-    """
-
-    images: Pixels
-    labels: Labels
-    facts: PyTree
-
+from cnn_jax.training.train_data import (
+    Taken,
+    TrainData,
+    examples,
+    first_piece,
+    pieces_of,
+)
+from cnn_jax.types import Batch, Images, Key, Pixels
 
 Prepare = Callable[[Key, Pixels, PyTree], Images]
 """Augment and normalise a batch of pixels: (key, pixels, facts) -> images."""
-TrainStep = Callable[
-    [TrainState, TrainData, Int[Array, "pieces rows"]], tuple[TrainState, Metrics]
-]
+TrainStep = Callable[[TrainState, TrainData, Taken], tuple[TrainState, Metrics]]
 EvalStep = Callable[[PyTree, Batch, PyTree], Metrics]
 
 
@@ -86,9 +76,9 @@ def make_train_step(
 ) -> TrainStep:
     """Return the pure training step of one batch.
 
-    Its positions [pieces, rows] are examples of the training split: a batch is taken in
-    that many pieces, whose gradients are accumulated. Under pmap the rows are this
-    device's.
+    It takes positions [pieces, rows] in the training split, or the ``Rows`` themselves: a
+    batch in that many pieces, whose gradients are accumulated. Under pmap the rows are
+    this device's.
 
     Args:
         model: its ``apply`` takes ``(variables, images, train=True)``.
@@ -102,11 +92,11 @@ def make_train_step(
     optimizer = optax.with_extra_args_support(optimizer)
 
     def gradient(
-        state: TrainState, data: TrainData, piece: Any, positions: Int[Array, " rows"]
+        state: TrainState, data: TrainData, number: Any, piece: Taken
     ) -> _Gradient:
         key = jax.random.fold_in(jax.random.key(state.seed), state.step)
         augmentation_key, dropout_key = jax.random.split(key)
-        labels = data.labels[positions]
+        pixels, labels = examples(data, piece)
 
         def batch_loss(params: PyTree) -> tuple[Array, tuple[PyTree, Metrics]]:
             variables = {"params": params, "batch_stats": state.batch_stats}
@@ -127,8 +117,8 @@ def make_train_step(
                 total = total + how.auxiliary_weight * loss(auxiliary, labels).mean()
             return total, (updated.get("batch_stats", {}), metrics)
 
-        with _rows_at(piece, len(positions), how):
-            images = prepare(augmentation_key, data.images[positions], data.facts)
+        with _rows_at(number, len(labels), how):
+            images = prepare(augmentation_key, pixels, data.facts)
             if how.recompute:
                 batch_loss = jax.checkpoint(
                     batch_loss,
@@ -140,15 +130,14 @@ def make_train_step(
         return _Gradient(grads, stats, metrics)
 
     def train_step(
-        state: TrainState, data: TrainData, positions: Int[Array, "pieces rows"]
+        state: TrainState, data: TrainData, taken: Taken
     ) -> tuple[TrainState, Metrics]:
-        pieces = len(positions)
-        if pieces == 1:
-            found = gradient(state, data, 0, positions[0])
+        if pieces_of(taken) == 1:
+            found = gradient(state, data, 0, first_piece(taken))
         else:
             found = _accumulate(
-                lambda piece, rows: gradient(state, data, piece, rows),
-                positions,
+                lambda number, piece: gradient(state, data, number, piece),
+                taken,
                 state.batch_stats,
                 unroll=how.unroll,
             )
@@ -221,28 +210,28 @@ def _refuse_layers_without_rows(
 
 
 def _accumulate(
-    gradient: Callable[[Any, Int[Array, " rows"]], _Gradient],
-    positions: Int[Array, "pieces rows"],
+    gradient: Callable[[Any, Taken], _Gradient],
+    taken: Taken,
     batch_stats: PyTree,
     *,
     unroll: bool,
 ) -> _Gradient:
     """Return the mean gradient and statistics over the pieces, and their summed metrics."""
-    pieces = len(positions)
+    pieces = pieces_of(taken)
 
-    def changes(piece: Any, rows: Int[Array, " rows"]) -> _Gradient:
+    def changes(number: Any, piece: Taken) -> _Gradient:
         # Of changes, so that statistics which don't move stay bitwise what they are.
-        found = gradient(piece, rows)
+        found = gradient(number, piece)
         moved = jax.tree.map(jnp.subtract, found.batch_stats, batch_stats)
         return found._replace(batch_stats=moved)
 
-    shapes = jax.eval_shape(changes, 0, positions[0])
+    shapes = jax.eval_shape(changes, 0, first_piece(taken))
     zero = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
-    def add(total: _Gradient, piece: tuple[Array, Array]) -> tuple[_Gradient, None]:
+    def add(total: _Gradient, piece: tuple[Array, Taken]) -> tuple[_Gradient, None]:
         return jax.tree.map(jnp.add, total, changes(*piece)), None
 
-    numbered = (jnp.arange(pieces, dtype=jnp.int32), positions)
+    numbered = (jnp.arange(pieces, dtype=jnp.int32), taken)
     total, _ = lax.scan(add, zero, numbered, unroll=pieces if unroll else 1)
     return _Gradient(
         jax.tree.map(lambda sums: sums / pieces, total.grads),
@@ -252,21 +241,21 @@ def _accumulate(
 
 
 def several_steps(train_step: TrainStep) -> TrainStep:
-    """Return a step over positions [steps, pieces, rows]: as many steps in one dispatch.
+    """Return a step over what several take, stacked: as many steps in one dispatch.
 
     Its metrics are those of all its examples together.
     """
 
     def steps(
-        state: TrainState, data: TrainData, positions: Int[Array, "steps pieces rows"]
+        state: TrainState, data: TrainData, stacked: Taken
     ) -> tuple[TrainState, Metrics]:
         def one(
-            carry: tuple[TrainState, Metrics], rows: Int[Array, "pieces rows"]
+            carry: tuple[TrainState, Metrics], taken: Any
         ) -> tuple[tuple[TrainState, Metrics], None]:
-            state, metrics = train_step(carry[0], data, rows)
+            state, metrics = train_step(carry[0], data, taken)
             return (state, merge(carry[1], metrics)), None
 
-        (state, metrics), _ = lax.scan(one, (state, zero_metrics()), positions)
+        (state, metrics), _ = lax.scan(one, (state, zero_metrics()), stacked)
         return state, metrics
 
     return steps

@@ -14,7 +14,8 @@ from cnn_jax.cli.predict import Predict
 from cnn_jax.cli.scan import Scan
 from cnn_jax.errors import UserError
 from cnn_jax.evaluation.scan import scan
-from cnn_jax.layers.rows import Classifier, TableNetwork
+from cnn_jax.layers.rows import Classifier
+from cnn_jax.layers.table_network import TableNetwork
 from tests.evaluation.small_networks import network
 
 NAMES = ["zero", "one", "two", "three", "four"]

@@ -74,6 +74,7 @@ STUDY = Study(
 TIMES = {
     "wall_seconds",
     "images_per_second",
+    "waiting_fraction",
     "attempts",
     "resumed_at_step",
     "steps_executed",

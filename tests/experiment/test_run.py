@@ -215,7 +215,7 @@ def test_every_example_of_a_split_counts_once_whatever_the_batch(bench, monkeypa
     state = compiled.init(np.uint32(0))
     found = []
     for size in (1000, 500, 7):
-        monkeypatch.setattr(program_module, "EVAL_BATCH", size)
+        monkeypatch.setattr("cnn_jax.experiment.feed.EVAL_BATCH", size)
         data = program_module.place_data(
             EXPERIMENT, bench.dataset("synthetic"), bench.devices
         )

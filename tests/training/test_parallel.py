@@ -149,8 +149,7 @@ def test_a_loss_is_read_one_dispatch_late_and_seldom(monkeypatch):
     monkeypatch.setattr(loop_module, "summarize", summarize)
     state = start(PLAIN)
     hooks = Hooks(
-        positions=lambda number: np.int32(number),
-        place_positions=lambda rows: rows,
+        take=lambda number, count: np.int32(number),
         place=lambda tree: tree,
         validate=lambda state: Summary(1.0, 0.5, 1, 2),
         log=lambda row: None,

@@ -24,8 +24,8 @@ from cnn_jax.layers.rows import (
     LocalResponseNorm,
     MaxPool,
     SpatialPyramidPool,
-    TableNetwork,
 )
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.layers.tracing import trace_variables
 from cnn_jax.training.losses import (
     LabelSmoothing,

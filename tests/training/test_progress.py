@@ -61,3 +61,15 @@ def test_durations_read_like_a_clock():
         "1:00:00",
         "?",
     ]
+
+
+def test_what_is_waited_for_data_is_shown_where_there_is_a_stream(monkeypatch):
+    monkeypatch.setattr("cnn_jax.training.progress.LINE_EVERY_SECONDS", 0.0)
+    stream = io.StringIO()
+    display = Plain(stream)
+    display.start("run", 20, 0)
+    display.epoch(ROW | {"waiting_fraction": 0.25})
+    display.step(11, 1.1, 0.5, 900.0)
+    with_stream, without = stream.getvalue().splitlines()
+    assert "1,000 images/s, 25% waiting for data," in with_stream
+    assert "waiting" not in without

@@ -13,7 +13,8 @@ from cnn_jax.experiment.declaration import GhostBatch
 from cnn_jax.experiment.recipe import pure_steps
 from cnn_jax.layers.residual import BasicBlock
 from cnn_jax.layers.residual_network import GlobalAveragePool, ResidualNetwork
-from cnn_jax.layers.rows import Classifier, Conv, Dense, TableNetwork
+from cnn_jax.layers.rows import Classifier, Conv, Dense
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.training.losses import cross_entropy
 from cnn_jax.training.steps import StepOptions, make_train_step
 from tests.tiny import variant
