@@ -8,15 +8,17 @@ parameter, those of batch normalisation included, as in the released networks' f
 The rate is divided by 10 "when the error plateaus": here after 5 epochs that improve the
 validation error by no more than 0.1 percentage points; the paper prints no such numbers.
 
-What the engine does not offer yet: the paper resizes the shorter side to a random length in
-[256, 480] (here images are kept at 256 x 256); it tests with 10 crops, or densely at five
-scales (here the central crop). The mean image is that of the central crops.
+Crops come from the whole image, its short side resized to a random length in [256, 480]:
+here from its central square, which is kept at 256 x 256 pixels (so that a longer side is
+enlarged from these) and evaluated on its central 224. The paper tests with 10 crops, or
+densely at five scales: ``cnn-jax evaluate --protocol ten-crop`` or ``multi-scale``. The
+mean image is that of the central crops.
 """
 
 from cnn_jax import Experiment, create_model
 from cnn_jax.data.augmentation import HorizontalFlip, PcaColourNoise
-from cnn_jax.data.cropping import RandomCrop
 from cnn_jax.data.preprocessing import Normalization
+from cnn_jax.data.resized_crop import ScaleJitter
 from cnn_jax.optim.optimizers import Sgd
 from cnn_jax.optim.plateau import ReduceOnPlateau
 from cnn_jax.training.losses import cross_entropy
@@ -34,7 +36,11 @@ def recipe(name: str) -> Experiment:
         dataset="imagenet2012",
         image_size=(256, 256),
         normalization=Normalization(mean="pixel", deviation="none"),
-        augmentation=(RandomCrop(224, 224), HorizontalFlip(), PcaColourNoise(0.1)),
+        augmentation=(
+            ScaleJitter(256, 480, 224),
+            HorizontalFlip(),
+            PcaColourNoise(0.1),
+        ),
         loss=cross_entropy,
         optimizer=Sgd(momentum=0.9, weight_decay=1e-4),
         schedule=ReduceOnPlateau(rate=0.1, factor=0.1, patience=5, min_improvement=0.001),

@@ -5,10 +5,11 @@ What stands here instead of what the paper did:
 - all start from Glorot and Bengio's weights, which the paper found to do as well
   (``cnn_jax/models/vgg.py``, Departures); B to E from a trained A, as it was done, are in
   ``imagenet_vgg_staged.py``;
-- S = 384 (started from S = 256, rate 0.001) and S drawn from [256, 512] (started from
-  S = 384), the settings of the better numbers: left out;
 - crops come from the whole image with a short side of S: here from its central square;
-- dense evaluation of whole images: one central crop.
+- dense evaluation of whole images: while training, one central crop; afterwards
+  ``cnn-jax evaluate --protocol dense``.
+
+S = 384 and S drawn from [256, 512] are in ``imagenet_vgg_scales.py``.
 
 The rate is divided by 10 "when the validation set accuracy stopped improving", three times
 in 74 epochs (370,000 steps): here after 5 epochs that improve the validation error by no

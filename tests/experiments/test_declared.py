@@ -28,7 +28,11 @@ def test_everything_in_the_folder_is_found():
     "name",
     [  # a traced step of many layers takes seconds; the shallow ones are built alike
         pytest.param(name, marks=pytest.mark.slow)
-        if re.match("resnet(32|44|56|101|110|152|1202)|plain(32|44|56|110)", name)
+        if re.match(
+            r"resnet(32|34|44|50|56|101|110|152|1202)|plain(32|34|44|56|110)|inception_v3|"
+            r"bn_inception|googlenet|prelu_net_[bc]|vgg_.*_(s384|jitter|staged)|mcdnn.*_w",
+            name,
+        )
         else name
         for name in DECLARED.experiments
     ],
@@ -40,7 +44,13 @@ def test_every_experiment_traces_and_can_be_recorded(name):
     assert state.step.shape == ()
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if "auxiliary_heads" in name else name
+        for name in SETTINGS
+    ],
+)
 def test_every_arm_of_every_setting_traces_and_can_be_recorded(name):
     study, setting = SETTINGS[name]
     for arm in study.arms.values():

@@ -2,6 +2,9 @@ import jax
 import pytest
 
 from cnn_jax.analysis.compute import count_macs
+from cnn_jax.data.augmentation import HorizontalFlip, PcaColourNoise
+from cnn_jax.data.photometric import PhotometricDistortion
+from cnn_jax.data.resized_crop import RandomResizedCrop
 from cnn_jax.experiment.program import trace_experiment
 from cnn_jax.layers.tracing import count_parameters, trace_variables
 from cnn_jax.optim.optimizers import RmsProp
@@ -18,13 +21,31 @@ IMAGES = 1_281_167  # of the training split of ILSVRC-2012
     [
         # With auxiliary heads: papers/reference.json.
         ("googlenet_imagenet", 13_378_280),
-        ("bn_inception_imagenet", 11_194_984),
-        ("inception_v3_imagenet", 27_161_264),
+        pytest.param("bn_inception_imagenet", 11_194_984, marks=pytest.mark.slow),
+        pytest.param("inception_v3_imagenet", 27_161_264, marks=pytest.mark.slow),
     ],
 )
 def test_a_recipe_traces_and_trains_the_heads_too(name, parameters):
     state = trace_experiment(EXPERIMENTS[name])
     assert sum(leaf.size for leaf in jax.tree.leaves(state.params)) == parameters
+
+
+def test_images_are_changed_as_the_papers_and_the_released_program_say():
+    googlenet, less, v3 = (
+        EXPERIMENTS[f"{name}_imagenet"].augmentation
+        for name in ("googlenet", "bn_inception", "inception_v3")
+    )
+    aspect = (3 / 4, 4 / 3)
+    crop = RandomResizedCrop(224, 224, (0.08, 1.0), aspect)
+    howard = (PhotometricDistortion(0.5, 0.5, 0.5), PcaColourNoise(0.1))
+    assert googlenet == (crop, HorizontalFlip(), *howard)
+    assert less[:2] == googlenet[:2]
+    assert less[2].contrast < 0.5  # "reduce the photometric distortions"
+    assert v3[0] == RandomResizedCrop(299, 299, (0.05, 1.0), aspect)
+    assert v3[2] == PhotometricDistortion(32 / 256, 0.5, 0.5)
+    for experiment in EXPERIMENTS.values():  # evaluated on the central 7/8
+        side = experiment.model.input_shape[0]
+        assert side / experiment.image_size[0] == pytest.approx(7 / 8, abs=0.001)
 
 
 def _rate(name, epoch):
@@ -86,7 +107,9 @@ def test_the_small_setting_is_small():
     assert STUDY.settings["imagenet2012"] is EXPERIMENTS["googlenet_imagenet"]
 
 
-@pytest.mark.parametrize("setting", STUDY.settings)
+@pytest.mark.parametrize(
+    "setting", ["cifar10", pytest.param("imagenet2012", marks=pytest.mark.slow)]
+)
 def test_the_arms_differ_in_their_heads_alone(setting):
     baseline = STUDY.settings[setting]
     main = count_parameters(baseline.model)

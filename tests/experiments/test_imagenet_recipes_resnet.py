@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from cnn_jax.analysis.compute import count_macs
+from cnn_jax.data.augmentation import HorizontalFlip, PcaColourNoise
+from cnn_jax.data.resized_crop import ScaleJitter
 from cnn_jax.experiment.program import trace_experiment
 from cnn_jax.layers.tracing import count_parameters, trace_variables
 from cnn_jax.optim.optimizers import Sgd
@@ -20,9 +22,9 @@ RECIPES = {**imagenet_resnet.EXPERIMENTS, **cifar_resnet.EXPERIMENTS}
 # test_declared.py traces a step of every recipe; here one of each kind.
 TRACED = [
     "plain34_imagenet",
-    "resnet50_imagenet",
+    pytest.param("resnet50_imagenet", marks=pytest.mark.slow),
     "resnet20_cifar10",
-    "resnet110_stochastic_depth_cifar10",
+    pytest.param("resnet110_stochastic_depth_cifar10", marks=pytest.mark.slow),
 ]
 
 
@@ -78,6 +80,11 @@ def test_imagenet_recipes_have_the_papers_numbers():
         assert plateau_of(experiment.schedule) is experiment.schedule
         assert experiment.optimizer == Sgd(momentum=0.9, weight_decay=1e-4)
         assert experiment.image_shape == (256, 256, 3)
+        assert experiment.augmentation == (
+            ScaleJitter(256, 480, 224),
+            HorizontalFlip(),
+            PcaColourNoise(0.1),
+        )
 
 
 def test_stochastic_depth_has_its_papers_recipe():

@@ -9,6 +9,7 @@ import pytest
 from cnn_jax.analysis.compute import count_macs
 from cnn_jax.data.augmentation import HorizontalFlip, PcaColourNoise
 from cnn_jax.data.cropping import RandomCrop
+from cnn_jax.data.resized_crop import ScaleJitter
 from cnn_jax.experiment.program import trace_experiment
 from cnn_jax.layers.rows import Conv, Dense
 from cnn_jax.layers.tracing import count_parameters, trace_output, trace_variables
@@ -23,6 +24,7 @@ from experiments import (
     imagenet_overfeat,
     imagenet_prelu_net,
     imagenet_vgg,
+    imagenet_vgg_scales,
     imagenet_zfnet,
 )
 from experiments.vgg_depth import STUDY as DEPTH
@@ -35,14 +37,14 @@ RECIPES = {
     **imagenet_prelu_net.EXPERIMENTS,
 }
 
-# As printed: batch, first rate, factor, epochs, momentum, decay, crop, whether colours
-# change. ZF: Section 3. OverFeat: Section 3.1. VGG: Section 3.1. He et al.: Section 3; the
-# epochs of OverFeat are ours.
+# As printed: batch, first rate, factor, epochs, momentum, decay, crop (with the range of
+# the short side where it is drawn), whether colours change. ZF: Section 3. OverFeat:
+# Section 3.1. VGG: Section 3.1. He et al.: Section 3; the epochs of OverFeat are ours.
 ZF = (128, 0.01, 0.1, 70, 0.9, 0.0, 224, False)
 FAST = (128, 0.05, 0.5, 90, 0.6, 1e-5, 231, False)
 ACCURATE = (128, 0.05, 0.5, 90, 0.6, 1e-5, 221, False)
 SIMONYAN = (256, 0.01, 0.1, 74, 0.9, 5e-4, 224, True)
-HE = (128, 0.01, 0.1, 80, 0.9, 5e-4, 224, True)
+HE = (128, 0.01, 0.1, 80, 0.9, 5e-4, (256, 512, 224), True)
 # Parameters as in the tests of the networks.
 PRINTED = {
     "zfnet_imagenet": (ZF, 62_357_608),
@@ -72,7 +74,10 @@ def test_a_recipe_has_the_printed_numbers_and_traces(name):
     crop, flip, *colour = experiment.augmentation
     assert isinstance(flip, HorizontalFlip)
     assert [type(c) for c in colour] == [PcaColourNoise] * recipe[-1]
-    assert crop == RandomCrop(recipe[-2], recipe[-2])
+    size = recipe[-2]
+    jitters = isinstance(size, tuple)
+    assert crop == (ScaleJitter(*size) if jitters else RandomCrop(size, size))
+    assert experiment.image_size == (256, 256)
     assert recipe[:-2] == (
         experiment.batch_size,
         experiment.schedule.rate,
@@ -141,6 +146,23 @@ def test_alexnet_steps_as_its_paper_prints():
 def test_370_000_steps_are_vggs_74_epochs():
     epochs = 370_000 * 256 / 1_281_167  # training images of ILSVRC-2012
     assert round(epochs) == imagenet_vgg.EXPERIMENTS["vgg_d_imagenet"].epochs
+
+
+def test_the_larger_scales_of_vgg_start_from_the_smaller_ones():
+    runs = imagenet_vgg_scales.EXPERIMENTS
+    assert len(runs) == 6
+    for name in ("vgg_c", "vgg_d", "vgg_e"):
+        small = RECIPES[f"{name}_imagenet"]
+        fixed, jitter = runs[f"{name}_imagenet_s384"], runs[f"{name}_imagenet_jitter"]
+        assert fixed.augmentation == small.augmentation
+        assert jitter.augmentation[0] == ScaleJitter(256, 512, 224)
+        assert jitter.augmentation[1:] == small.augmentation[1:]
+        for run, before in ((fixed, f"{name}_imagenet"), (jitter, f"{name}_imagenet_s384")):
+            assert run.image_size == (384, 384)  # Q of Table 3
+            assert run.schedule.rate == 0.001
+            assert run.start_from.path == f"runs/{before}/imagenet2012-seed0"
+            assert (run.model, run.optimizer) == (small.model, small.optimizer)
+    trace_experiment(runs["vgg_c_imagenet_jitter"])
 
 
 def _edited(study, setting, arm):
