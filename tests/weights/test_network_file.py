@@ -7,7 +7,8 @@ import pytest
 import cnn_jax
 from cnn_jax.data.preprocessing import Preprocessing
 from cnn_jax.errors import UserError
-from cnn_jax.layers.rows import Classifier, Conv, MaxPool, TableNetwork
+from cnn_jax.layers.rows import Classifier, Conv, MaxPool
+from cnn_jax.layers.table_network import TableNetwork
 from cnn_jax.layers.tracing import trace_variables
 from cnn_jax.models.vgg_bn import VGGBatchNorm
 from cnn_jax.weights import load_weights
