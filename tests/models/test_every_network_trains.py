@@ -38,6 +38,10 @@ every_model = pytest.mark.parametrize(
 )
 # Nothing lies below their classifier, or a batch normalisation alone.
 LINEAR = {"perceptron", "scattering"}
+# With few optimisations and four devices, jaxlib 0.10.2's step of this one now and then has
+# NaN in the gradient of a kernel, from the very state that else gives numbers; fully
+# compiled, or on one device, it never did (60 steps each).
+FULLY_COMPILED = {"p4cnn_rotation_pooling"}
 
 BATCH = 4
 UPDATES = 3
@@ -64,6 +68,7 @@ class Descent(NamedTuple):
 def _forget_each_network():
     yield
     jax.clear_caches()
+    jax.config.update("jax_disable_most_optimizations", True)
 
 
 def _batch(shape):
@@ -131,6 +136,7 @@ def _dead(tree):
 def test_a_reduced_network_trains_and_every_parameter_gets_a_gradient(name):
     started = time.perf_counter()
     model, notes = reduced(name)
+    jax.config.update("jax_disable_most_optimizations", name not in FULLY_COMPILED)
     descent = _descend(model)
     losses, leaves = descent.losses, _leaves(descent.velocity)
     total = sum(leaf.size for leaf in leaves)
